@@ -1,0 +1,31 @@
+"""The gateway's configuration: one YAML file, checked as a whole, every fault named with its line.
+
+``model`` has the keys with their defaults, ``units`` the way durations and sizes are written, ``load`` the reading.
+``conf/kuva-gateway.yaml`` documents every key; a test keeps it equal to the defaults.
+"""
+
+from kuva_gateway.config.load import load, locate, parse
+from kuva_gateway.config.model import (
+    Configuration,
+    Destination,
+    Documents,
+    Limits,
+    Listen,
+    Peer,
+    Timers,
+    Tls,
+)
+
+__all__ = [
+    "Configuration",
+    "Destination",
+    "Documents",
+    "Limits",
+    "Listen",
+    "Peer",
+    "Timers",
+    "Tls",
+    "load",
+    "locate",
+    "parse",
+]

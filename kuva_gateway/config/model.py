@@ -1,0 +1,312 @@
+"""Every key of the configuration file, its type, its default and what it may hold.
+
+The models are frozen: a changed configuration is a new object. Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from kuva_gateway.config.units import Duration, Share, Size
+
+Service = Literal["echo", "store", "find", "move", "get", "commit", "reject"]
+Severity = Literal["refuse", "hold", "warning", "info", "off"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_SCHEDULE = re.compile(r"\d+x\d+(ms|s|m|h|d)(,\d+x\d+(ms|s|m|h|d))*")
+_RULE_ID = re.compile(r"[A-Z]{2,3}-\d{2}")
+
+
+def _ae_title(value: str) -> str:
+    """PS3.5 6.2 (AE): at most 16 characters of the default repertoire, no backslash, no control, not only spaces."""
+    title = value.strip(" ")
+    if not 1 <= len(title) <= 16 or "\\" in title or not all(" " <= c <= "~" for c in title):
+        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
+    return title
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("a name has 1 to 32 of a-z, 0-9, - and _, and starts with a letter or digit")
+    return value
+
+
+def _off_is_a_word(value: Any) -> Any:
+    """YAML 1.1 reads an unquoted ``off`` as false; here it is a severity."""
+    return "off" if value is False else value
+
+
+def _rule_id(value: str) -> str:
+    if not _RULE_ID.fullmatch(value):
+        raise ValueError("this is no rule id (they look like PID-01)")
+    return value
+
+
+def _schedule(value: str) -> str:
+    if not _SCHEDULE.fullmatch(value.replace(" ", "")):
+        raise ValueError("expected steps such as 5x1m,12x5m,48x1h (how often x how long)")
+    return value.replace(" ", "")
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Name = Annotated[str, AfterValidator(_name)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+RetrySchedule = Annotated[str, AfterValidator(_schedule)]
+Rules = dict[Annotated[str, AfterValidator(_rule_id)], Annotated[Severity, BeforeValidator(_off_is_a_word)]]
+
+
+class Section(BaseModel):
+    """A mapping in the file: unknown keys are faults, values do not change after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Listen(Section):
+    """Where peers reach the gateway without TLS."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] | None = 11112
+
+
+class Tls(Section):
+    """Where peers reach the gateway with TLS, and the certificates for both directions."""
+
+    port: Port | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _port_needs_certificate(self) -> Tls:
+        if self.port is not None and (self.certificate is None or self.key is None):
+            raise ValueError("a TLS port needs certificate and key")
+        return self
+
+
+class Timers(Section):
+    """How long each phase of an association may last; each is an absolute deadline."""
+
+    handshake: Duration = 10.0
+    associate: Duration = 30.0
+    idle: Duration = 600.0
+    message: Duration = 60.0
+    minimum_rate: Size = 16 * 1024
+    send_stall: Duration = 60.0
+    response: Duration = 120.0
+
+
+class Limits(Section):
+    """How much of the machine all peers together may use."""
+
+    associations: Annotated[int, Field(ge=1)] = 200
+    half_open: Annotated[int, Field(ge=1)] = 64
+    half_open_per_address: Annotated[int, Field(ge=1)] = 16
+    pdu_length: Annotated[Size, Field(ge=4096, le=16 * 2**20)] = 256 * 1024
+
+
+class CatalogSection(Section):
+    """Where the index lives; without ``url`` it is SQLite in the state directory."""
+
+    url: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _known_database(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected postgresql://user@host/database, or null for SQLite")
+        return url
+
+
+class SpoolSection(Section):
+    """How received files are made durable."""
+
+    durability: Literal["auto", "strict"] = "auto"
+    minimum_free: Size = 5 * 2**30
+
+
+class PeerLimits(Section):
+    """How much one peer may use."""
+
+    associations: Annotated[int, Field(ge=1)] = 20
+
+
+class Peer(Section):
+    """A remote AE that may associate with the gateway, and what it may do (default: nothing)."""
+
+    name: Name
+    ae_title: AeTitle
+    host: str | None = None
+    port: Port | None = None
+    allow: frozenset[Service] = frozenset()
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+    require_tls: bool = False
+    certificate_subject: str | None = None
+    producer: str | None = None
+    register_keeper: str | None = None
+    issuer_of_patient_id: str | None = None
+    rules: Rules = {}
+    code_mapping: Path | None = None
+    limits: PeerLimits = PeerLimits()
+    commit_when: Literal["stored", "archived"] = "stored"
+
+
+class Destination(Section):
+    """Where accepted studies go, and how patiently."""
+
+    name: Name
+    ae_title: AeTitle
+    host: str
+    port: Port
+    calling_ae_title: AeTitle | None = None
+    tls: bool = False
+    required: bool = True
+    storage_commitment: bool = True
+    commitment_wait: Duration = 2.0
+    commitment_overdue: Duration = 3600.0
+    retry: RetrySchedule = "5x1m,12x5m,48x1h"
+    give_up_after: Duration = 30 * 86400.0
+    rest_for: Duration = 10.0
+    rest_at_most: Duration = 300.0
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    window: str | None = None
+    bandwidth: Size | None = None
+    filter: dict[str, Any] = {}
+
+
+class Documents(Section):
+    """Where imaging documents are dropped, and how their content is read (our own extraction profile)."""
+
+    drop_folder: Path = Path("documents/incoming")
+    scan_every: Duration = 10.0
+    accession_roots: tuple[str, ...] = ()
+    kinds: dict[str, Literal["request", "examination_entry", "report", "other"]] = {}
+
+
+class Query(Section):
+    """Limits of queries; not acted on before the gateway answers queries."""
+
+    limit: Annotated[int, Field(ge=1)] = 10000
+    barrier: Duration = 5.0
+    upstream: str | None = None
+    upstream_timeout: Duration = 10.0
+    cache_for: Duration = 86400.0
+
+
+class Retention(Section):
+    """When delivered files may be removed; not acted on before retention exists, so that nothing is removed."""
+
+    keep_for: Duration = 30 * 86400.0
+    low_water: Share = 0.2
+
+
+class Metrics(Section):
+    """Where figures for monitoring are offered; not acted on yet."""
+
+    host: str = "127.0.0.1"
+    port: Port | None = 9108
+
+
+class Log(Section):
+    """What is written about what happens: lines for people on a terminal, JSON elsewhere."""
+
+    format: Literal["auto", "json", "text"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Configuration(Section):
+    """The whole file. ``environment`` has no default: nobody runs production by accident."""
+
+    ae_title: AeTitle = "KUVAGW"
+    environment: Literal["test", "production"]
+    state_directory: Path = Path("./var")
+    timezone: str = "Europe/Helsinki"
+    language: Literal["en", "fi"] = "en"
+    listen: Listen = Listen()
+    tls: Tls = Tls()
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+    drain_timeout: Duration = 30.0
+    private_storage_classes: tuple[str, ...] = ()
+    transfer_syntaxes: tuple[str, ...] | None = None
+    catalog: CatalogSection = CatalogSection()
+    spool: SpoolSection = SpoolSection()
+    settle_after: Duration = 60.0
+    settle_at_most: Duration = 7200.0
+    duplicates: Literal["newest", "first"] = "newest"
+    rules: Rules = {}
+    peers: tuple[Peer, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    documents: Documents = Documents()
+    query: Query = Query()
+    retention: Retention = Retention()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("expected a time zone such as Europe/Helsinki") from error
+        return name
+
+    @field_validator("peers", "destinations")
+    @classmethod
+    def _names_once(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen: set[str] = set()
+        for entry in entries:
+            if entry.name in seen:
+                raise ValueError(f"the name {entry.name} stands twice")
+            seen.add(entry.name)
+        return entries
+
+    @field_validator("private_storage_classes", "transfer_syntaxes")
+    @classmethod
+    def _uids(cls, uids: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for uid in uids or ():
+            if len(uid) > 64 or not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", uid):
+                raise ValueError(f"{uid[:70]!r} is no UID")
+        return uids
+
+    def path(self, relative: Path) -> Path:
+        """``relative`` as seen from the state directory (absolute paths stay)."""
+        return self.state_directory / relative
+
+    def peer(self, name: str) -> Peer | None:
+        """The peer called ``name``, or None."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+    def destination(self, name: str) -> Destination | None:
+        """The destination called ``name``, or None."""
+        return next((destination for destination in self.destinations if destination.name == name), None)
+
+    def severities(self, peer: str) -> dict[str, str]:
+        """The rules' severities that apply to what ``peer`` sent: the peer's own before the global ones."""
+        own = self.peer(peer)
+        return {**self.rules, **(own.rules if own is not None else {})}
+
+    def notices(self) -> list[str]:
+        """Keys that are set, but that this version does not act on; said by ``config check`` and at start."""
+        notices = []
+        for name in ("query", "retention", "metrics"):
+            section = getattr(self, name)
+            if section != type(section)():
+                notices.append(f"{name}: not acted on by this version")
+        for destination in self.destinations:
+            for key in ("window", "bandwidth", "filter"):
+                if getattr(destination, key):
+                    notices.append(f"destinations.{destination.name}.{key}: not acted on by this version")
+        for peer in self.peers:
+            for key in ("producer", "register_keeper", "issuer_of_patient_id", "code_mapping"):
+                if getattr(peer, key):
+                    notices.append(f"peers.{peer.name}.{key}: not acted on by this version")
+            if peer.allow & {"find", "move", "get", "reject"}:
+                notices.append(f"peers.{peer.name}.allow: find, move, get and reject are not offered by this version")
+        return notices

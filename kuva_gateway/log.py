@@ -1,0 +1,53 @@
+"""Structured log lines: one per association, attempt and verdict, with the ids that join them.
+
+A line holds identifiers of things (study, entry, association, peer), never of patients. Lines go to standard error:
+JSON for machines, readable text on a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Level = Literal["debug", "info", "warning", "error"]
+_NUMBERS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(
+    *, form: Literal["auto", "json", "text"] = "auto", level: Level = "info", stream: TextIO | None = None
+) -> None:
+    """Send every logger's lines to ``stream`` (default: standard error) in ``form``, from ``level`` upwards."""
+    target = stream if stream is not None else sys.stderr
+    as_json = form == "json" or (form == "auto" and not target.isatty())
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=target.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
+        logger_factory=structlog.WriteLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    _quieten_libraries()
+
+
+def get_logger(name: str) -> Any:
+    """A logger whose lines carry ``part=name``."""
+    return structlog.get_logger(part=name)
+
+
+def _quieten_libraries() -> None:
+    """Libraries' own lines may quote peers' bytes; only their warnings about themselves get through, as one line."""
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
