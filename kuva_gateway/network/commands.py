@@ -1,0 +1,242 @@
+"""DIMSE command sets, encoded and decoded by hand because every instance costs two of them.
+
+Keeps the numbers of PS3.7 annex E and one record, :class:`Command`, for every kind of command. Promises that
+:func:`decode` reads any bytes in bounded time and raises nothing but :class:`CommandError`; texts that it returns are
+stripped of their padding and never longer than the command set itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kuva_gateway.network.errors import CommandError
+
+# PS3.7 E.1-1, Command Field (0000,0100). A response is its request with the highest bit set.
+C_STORE_RQ = 0x0001
+C_STORE_RSP = 0x8001
+C_GET_RQ = 0x0010
+C_GET_RSP = 0x8010
+C_FIND_RQ = 0x0020
+C_FIND_RSP = 0x8020
+C_MOVE_RQ = 0x0021
+C_MOVE_RSP = 0x8021
+C_ECHO_RQ = 0x0030
+C_ECHO_RSP = 0x8030
+N_EVENT_REPORT_RQ = 0x0100
+N_EVENT_REPORT_RSP = 0x8100
+N_GET_RQ = 0x0110
+N_GET_RSP = 0x8110
+N_SET_RQ = 0x0120
+N_SET_RSP = 0x8120
+N_ACTION_RQ = 0x0130
+N_ACTION_RSP = 0x8130
+N_CREATE_RQ = 0x0140
+N_CREATE_RSP = 0x8140
+N_DELETE_RQ = 0x0150
+N_DELETE_RSP = 0x8150
+C_CANCEL_RQ = 0x0FFF
+
+RESPONSE_BIT = 0x8000
+REQUESTS = frozenset(
+    (C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ)
+    + (N_EVENT_REPORT_RQ, N_GET_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ, N_DELETE_RQ)
+)
+NAMES = {
+    C_STORE_RQ: "C-STORE",
+    C_GET_RQ: "C-GET",
+    C_FIND_RQ: "C-FIND",
+    C_MOVE_RQ: "C-MOVE",
+    C_ECHO_RQ: "C-ECHO",
+    N_EVENT_REPORT_RQ: "N-EVENT-REPORT",
+    N_GET_RQ: "N-GET",
+    N_SET_RQ: "N-SET",
+    N_ACTION_RQ: "N-ACTION",
+    N_CREATE_RQ: "N-CREATE",
+    N_DELETE_RQ: "N-DELETE",
+    C_CANCEL_RQ: "C-CANCEL",
+}
+
+# PS3.7 E.1-1, Priority (0000,0700).
+PRIORITY_MEDIUM = 0x0000
+PRIORITY_HIGH = 0x0001
+PRIORITY_LOW = 0x0002
+
+NO_DATA_SET = 0x0101
+HAS_DATA_SET = 0x0001
+
+
+@dataclass(slots=True, kw_only=True)
+class Command:
+    """One command set (group 0000), request or response; ``None`` or ``""`` where the element is absent."""
+
+    field: int
+    message_id: int | None = None
+    responded_to: int | None = None
+    affected_class: str = ""
+    affected_instance: str = ""
+    requested_class: str = ""
+    requested_instance: str = ""
+    priority: int | None = None
+    has_data_set: bool = False
+    status: int | None = None
+    error_comment: str = ""
+    error_id: int | None = None
+    offending: tuple[int, ...] = ()
+    event_type: int | None = None
+    action_type: int | None = None
+    move_destination: str = ""
+    move_originator: str = ""
+    move_originator_id: int | None = None
+    remaining: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    attributes: tuple[int, ...] = ()
+
+    @property
+    def is_response(self) -> bool:
+        """Whether the command answers one of ours."""
+        return bool(self.field & RESPONSE_BIT)
+
+    @property
+    def name(self) -> str:
+        """``C-STORE``, ``N-ACTION`` ...: for log lines."""
+        return NAMES.get(self.field & ~RESPONSE_BIT, f"{self.field:04X}")
+
+
+_HEADER = struct.Struct("<HHL")
+_US_ELEMENT = struct.Struct("<HHLH")
+_UL_ELEMENT = struct.Struct("<HHLL")
+_US = struct.Struct("<H")
+_TAG = struct.Struct("<HH")
+
+
+def _uid(value: str) -> bytes:
+    raw = value.encode("ascii", "replace")
+    return raw + b"\0" if len(raw) & 1 else raw
+
+
+def _text(value: str) -> bytes:
+    raw = value.encode("ascii", "replace")
+    return raw + b" " if len(raw) & 1 else raw
+
+
+def _tags(value: tuple[int, ...]) -> bytes:
+    return b"".join(_TAG.pack(tag >> 16, tag & 0xFFFF) for tag in value)
+
+
+# Element number in group 0000 -> attribute of Command, how its bytes are made; in the order of the wire.
+_TEXT_ELEMENTS: dict[int, tuple[str, Callable[[str], bytes]]] = {
+    0x0002: ("affected_class", _uid),
+    0x0003: ("requested_class", _uid),
+    0x0600: ("move_destination", _text),
+    0x0902: ("error_comment", _text),
+    0x1000: ("affected_instance", _uid),
+    0x1001: ("requested_instance", _uid),
+    0x1030: ("move_originator", _text),
+}
+_NUMBER_ELEMENTS: dict[int, str] = {
+    0x0100: "field",
+    0x0110: "message_id",
+    0x0120: "responded_to",
+    0x0700: "priority",
+    0x0900: "status",
+    0x0903: "error_id",
+    0x1002: "event_type",
+    0x1008: "action_type",
+    0x1020: "remaining",
+    0x1021: "completed",
+    0x1022: "failed",
+    0x1023: "warning",
+    0x1031: "move_originator_id",
+}
+_TAG_ELEMENTS: dict[int, str] = {0x0901: "offending", 0x1005: "attributes"}
+_ORDER = sorted([*_TEXT_ELEMENTS, *_NUMBER_ELEMENTS, *_TAG_ELEMENTS, 0x0800])
+
+
+def encode(command: Command) -> bytes:
+    """The command set as it goes on the wire: implicit little endian with its group length (PS3.7 6.3.1)."""
+    parts: list[bytes] = []
+    for element in _ORDER:
+        if (number := _NUMBER_ELEMENTS.get(element)) is not None:
+            value = getattr(command, number)
+            if value is not None:
+                parts.append(_US_ELEMENT.pack(0, element, 2, value))
+        elif (text := _TEXT_ELEMENTS.get(element)) is not None:
+            value = getattr(command, text[0])
+            if value:
+                raw = text[1](value)
+                parts.append(_HEADER.pack(0, element, len(raw)) + raw)
+        elif (tags := _TAG_ELEMENTS.get(element)) is not None:
+            value = getattr(command, tags)
+            if value:
+                raw = _tags(value)
+                parts.append(_HEADER.pack(0, element, len(raw)) + raw)
+        else:
+            parts.append(_US_ELEMENT.pack(0, element, 2, HAS_DATA_SET if command.has_data_set else NO_DATA_SET))
+    body = b"".join(parts)
+    return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
+
+
+def decode(data: bytes | bytearray | memoryview) -> Command:
+    """Read a command set; elements that no service uses are passed over.
+
+    Raises
+    ------
+    CommandError
+        The bytes are no command set: a group other than 0000, a length past the end, no Command Field or no
+        Command Data Set Type, a number that is not two bytes, or a request without its Message ID.
+    """
+    raw = bytes(data)
+    position, end = 0, len(raw)
+    values: dict[str, object] = {}
+    data_set_type: int | None = None
+    while position < end:
+        if end - position < 8:
+            raise CommandError("a command set ends in the middle of an element")
+        group, element, length = _HEADER.unpack_from(raw, position)
+        position += 8
+        if group != 0:
+            raise CommandError(f"a command set holds an element of group {group:04X}")
+        if length > end - position:
+            raise CommandError(f"element (0000,{element:04X}) is longer than its command set")
+        value = raw[position : position + length]
+        position += length
+        if (number := _NUMBER_ELEMENTS.get(element)) is not None:
+            values[number] = _number(element, value)
+        elif (text := _TEXT_ELEMENTS.get(element)) is not None:
+            values[text[0]] = value.rstrip(b"\0 ").lstrip(b" ").decode("ascii", "replace")
+        elif element == 0x0800:
+            data_set_type = _number(element, value)
+        elif (tags := _TAG_ELEMENTS.get(element)) is not None:
+            values[tags] = _tag_list(element, value)
+    if "field" not in values or data_set_type is None:
+        raise CommandError("a command set lacks its Command Field or its Command Data Set Type")
+    command = Command(**values, has_data_set=data_set_type != NO_DATA_SET)  # type: ignore[arg-type]
+    _require_ids(command)
+    return command
+
+
+def _number(element: int, value: bytes) -> int:
+    if len(value) != 2:
+        raise CommandError(f"element (0000,{element:04X}) is not one number of two bytes")
+    number: int = _US.unpack(value)[0]
+    return number
+
+
+def _tag_list(element: int, value: bytes) -> tuple[int, ...]:
+    if len(value) % 4:
+        raise CommandError(f"element (0000,{element:04X}) is no list of tags")
+    return tuple(group << 16 | number for group, number in _TAG.iter_unpack(value))
+
+
+def _require_ids(command: Command) -> None:
+    if command.field == C_CANCEL_RQ or command.is_response:
+        if command.responded_to is None:
+            raise CommandError(f"{command.name} does not say which request it belongs to")
+        if command.is_response and command.status is None:
+            raise CommandError(f"a response to {command.name} has no status")
+    elif command.message_id is None:
+        raise CommandError(f"{command.name} has no Message ID")
