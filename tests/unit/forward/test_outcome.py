@@ -1,0 +1,119 @@
+"""What each answer of the archive means (FWD-01, STC-01)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kuva_gateway.forward.outcome import (
+    Kind,
+    Missing,
+    Scope,
+    association_rejected,
+    classify,
+    classify_commitment,
+    context_rejected,
+    no_answer,
+    no_connection,
+    tls_failed,
+)
+
+
+def test_success_means_stored() -> None:
+    assert classify(0x0000).kind is Kind.DELIVERED
+    assert classify(0x0000).stored
+
+
+@pytest.mark.parametrize("status", [0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007, 0xBFFF])
+def test_warnings_mean_stored(status: int) -> None:
+    assert classify(status).kind is Kind.WARNING
+    assert classify(status).stored
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA77A, 0x0110])
+def test_what_passes_by_itself_is_tried_again(status: int) -> None:
+    assert classify(status).kind is Kind.TEMPORARY
+    assert classify(status).scope is not Scope.DESTINATION
+
+
+@pytest.mark.parametrize(
+    "status", [*range(0xA770, 0xA77A), 0xA77B, 0xA900, 0xA901, 0xC000, 0xC409, 0xC499, 0xCFFF, 0x0122]
+)
+def test_what_cannot_succeed_is_for_a_person(status: int) -> None:
+    assert classify(status).kind is Kind.PERSON
+    assert classify(status).scope is not Scope.DESTINATION
+
+
+def test_a_class_that_is_not_supported_concerns_that_class() -> None:
+    assert classify(0x0122).scope is Scope.SOP_CLASS
+
+
+@pytest.mark.parametrize("status", [0xA777, 0xA778, 0xA779])
+def test_what_is_wrong_with_the_patient_concerns_the_study(status: int) -> None:
+    assert classify(status).scope is Scope.STUDY
+
+
+@pytest.mark.parametrize("status", [0xA771, 0xA77B, 0xA900, 0xC000, 0xC409])
+def test_what_is_wrong_with_one_object_concerns_that_one(status: int) -> None:
+    assert classify(status).scope is Scope.INSTANCE
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        classify(0x0124),
+        association_rejected(1, 1, 3, ""),
+        association_rejected(1, 1, 7, ""),
+        association_rejected(2, 3, 2, ""),
+        tls_failed(""),
+        no_connection(""),
+    ],
+    ids=str,
+)
+def test_what_would_meet_every_study_concerns_the_destination(outcome: object) -> None:
+    assert outcome.scope is Scope.DESTINATION  # type: ignore[attr-defined]
+
+
+_FORESEEN = {0x0000, 0x0001, 0x0107, 0x0116, 0x0122, 0x0124, *range(0xA770, 0xA77A), 0xA77B}
+
+
+@given(st.integers(0, 0xFFFF))
+def test_every_status_has_an_outcome_and_an_unknown_one_is_temporary(status: int) -> None:
+    outcome = classify(status, "said the archive")
+    assert outcome.code == f"{status:04X}"
+    assert outcome.comment == "said the archive"
+    assert outcome.meaning
+    if status not in _FORESEEN and status >> 12 not in (0xB, 0xC) and status >> 8 != 0xA9:
+        assert outcome.kind is Kind.TEMPORARY
+
+
+def test_silence_after_everything_was_sent_is_neither_success_nor_failure() -> None:
+    assert no_answer("").kind is Kind.UNKNOWN
+    assert not no_answer("").stored
+
+
+def test_a_rejected_context_names_class_and_syntax() -> None:
+    refused_class = context_rejected(3, "1.2.3", "1.2.4")
+    refused_syntax = context_rejected(4, "1.2.3", "1.2.4")
+    assert refused_class.scope is Scope.SOP_CLASS
+    assert refused_syntax.scope is Scope.INSTANCE
+    assert refused_class.kind is refused_syntax.kind is Kind.PERSON
+    assert "1.2.3" in refused_syntax.comment
+    assert "1.2.4" in refused_syntax.comment
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (0x0112, Missing.RESEND),
+        (0x0110, Missing.RESEND),
+        (0x0213, Missing.ASK_LATER),
+        (0x0119, Missing.PERSON),
+        (0x0122, Missing.PERSON),
+        (0x0131, Missing.NEW_TRANSACTION),
+        (0x7777, Missing.ASK_LATER),
+    ],
+)
+def test_each_reason_against_commitment_has_its_own_cure(reason: int, expected: Missing) -> None:
+    assert classify_commitment(reason) is expected
