@@ -40,8 +40,19 @@ C_CANCEL_RQ = 0x0FFF
 
 RESPONSE_BIT = 0x8000
 REQUESTS = frozenset(
-    (C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ)
-    + (N_EVENT_REPORT_RQ, N_GET_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ, N_DELETE_RQ)
+    {
+        C_STORE_RQ,
+        C_GET_RQ,
+        C_FIND_RQ,
+        C_MOVE_RQ,
+        C_ECHO_RQ,
+        N_EVENT_REPORT_RQ,
+        N_GET_RQ,
+        N_SET_RQ,
+        N_ACTION_RQ,
+        N_CREATE_RQ,
+        N_DELETE_RQ,
+    }
 )
 NAMES = {
     C_STORE_RQ: "C-STORE",

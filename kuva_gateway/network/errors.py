@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kuva_gateway.errors import DeferredError, GatewayError
 
-# PS3.8 9.3.4: (source, reason) -> meaning. Source 1 is the service user, 2 the provider (ACSE), 3 the provider (presentation).
+# PS3.8 9.3.4: (source, reason) -> meaning. Source 1: service user, 2: provider (ACSE), 3: provider (presentation).
 REJECT_REASONS: dict[tuple[int, int], str] = {
     (1, 1): "no reason given",
     (1, 2): "application context name not supported",
@@ -43,33 +43,33 @@ class NetworkError(DeferredError):
         self.sent = sent
 
 
-class NoAnswerError(NetworkError):
+class NoAnswer(NetworkError):
     """There is nobody there, or nobody who answers in time."""
 
 
-class CannotConnectError(NoAnswerError):
+class CannotConnect(NoAnswer):
     """No TCP connection: refused, unreachable, or a name without an address."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="connect")
 
 
-class TimedOutError(NoAnswerError):
-    """The deadline of ``phase`` passed: connect, handshake, associate, send, response, idle, message, release, event."""
+class TimedOut(NoAnswer):
+    """The deadline of ``phase`` passed: connect, handshake, associate, send, response, idle, message, release."""
 
     def __init__(self, phase: str, *, sent: bool = False) -> None:
         super().__init__(f"the deadline for {phase} passed", code=f"timeout-{phase}", sent=sent)
         self.phase = phase
 
 
-class TlsFailedError(NoAnswerError):
+class TlsFailed(NoAnswer):
     """The TLS handshake failed: certificates, protocol version, or a peer that speaks no TLS."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="tls")
 
 
-class AssociationRejectedError(NetworkError):
+class AssociationRejected(NetworkError):
     """The peer answered A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
 
     def __init__(self, *, result: int, source: int, reason: int) -> None:
@@ -90,7 +90,7 @@ class AssociationRejectedError(NetworkError):
         return self.result == 1
 
 
-class AbortedError(NetworkError):
+class Aborted(NetworkError):
     """The peer sent A-ABORT (PS3.8 9.3.8) while we were doing ``phase``."""
 
     def __init__(self, *, source: int, reason: int, phase: str, sent: bool = False) -> None:
@@ -105,7 +105,7 @@ class AbortedError(NetworkError):
         self.phase = phase
 
 
-class ReleasedError(NetworkError):
+class Released(NetworkError):
     """The peer released the association while we still wanted something of it."""
 
     def __init__(self, *, phase: str, sent: bool = False) -> None:
@@ -113,7 +113,7 @@ class ReleasedError(NetworkError):
         self.phase = phase
 
 
-class ConnectionLostError(NetworkError):
+class ConnectionLost(NetworkError):
     """The TCP connection ended without A-ABORT or A-RELEASE."""
 
     def __init__(self, *, phase: str, sent: bool = False, detail: str = "closed by the peer") -> None:
@@ -121,7 +121,7 @@ class ConnectionLostError(NetworkError):
         self.phase = phase
 
 
-class ProtocolViolationError(NetworkError):
+class ProtocolViolation(NetworkError):
     """The peer broke PS3.8 or PS3.7; ``source`` and ``reason`` are what our A-ABORT says."""
 
     def __init__(self, message: str, *, source: int = 2, reason: int = 0, sent: bool = False) -> None:
@@ -130,14 +130,14 @@ class ProtocolViolationError(NetworkError):
         self.reason = reason
 
 
-class StoppedError(NetworkError):
+class Stopped(NetworkError):
     """We ended the association ourselves: :meth:`Association.abort` was called or the acceptor drains."""
 
     def __init__(self, why: str, *, sent: bool = False) -> None:
         super().__init__(why, code="stopped", sent=sent)
 
 
-class NoContextError(GatewayError):
+class NoContext(GatewayError):
     """The association has no accepted presentation context for what is to be sent."""
 
 

@@ -48,7 +48,7 @@ class AcceptedContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserIdentity:
-    """User identity negotiation as it came (PS3.7 D.3.3.7): type 1 user name, 2 with passcode, 3 Kerberos, 4 SAML, 5 JWT."""
+    """User identity as it came (PS3.7 D.3.3.7): type 1 user name, 2 with passcode, 3 Kerberos, 4 SAML, 5 JWT."""
 
     type: int
     primary: bytes = field(repr=False)
@@ -100,7 +100,8 @@ class Admission:
 class Rejection:
     """A-ASSOCIATE-RJ (PS3.8 9.3.4); ``why`` is for our log, the peer sees the three numbers.
 
-    Result 1 permanent, 2 transient. Source 1 service user: reason 1 none, 2 application context, 3 calling AE, 7 called AE.
+    Result 1 permanent, 2 transient. Source 1, service user: reason 1 none, 2 application context, 3 calling AE,
+    7 called AE.
     """
 
     result: int = 1

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Timers:
     """Seconds for each phase; every one is enforced against a peer that sends a byte now and then.
 
-    ``message`` and ``send_stall`` say how far a peer may fall behind ``minimum_rate``: the time left grows with every
-    byte that passes, never beyond the figure itself, so a large object has as long as it needs and a stalled one has not.
+    ``message`` and ``send_stall`` say how far a peer may fall behind ``minimum_rate`` (bytes per second): the time left
+    grows with every byte that passes, never beyond the figure itself, so a large object has as long as it needs and a
+    stalled one has not.
     """
 
     connect: float = 10.0
