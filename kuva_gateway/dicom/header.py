@@ -1,0 +1,152 @@
+"""What the gateway knows of one instance: the few attributes of its data set that identify, describe and judge it.
+
+A :class:`Header` is made by :mod:`kuva_gateway.dicom.scanner` and kept as JSON in the catalog. It promises text without
+padding and without NUL characters, and values as they were received otherwise: nothing is corrected here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from kuva_gateway.errors import GatewayError
+
+
+class HeaderError(GatewayError):
+    """The bytes are no data set (or Part 10 file) that can be understood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeItem:
+    """One item of a code sequence (PS3.3 8): value, scheme designator, scheme UID and meaning; "" when absent."""
+
+    value: str = ""
+    scheme: str = ""
+    scheme_uid: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The attributes of one data set that the gateway works with; "" or 0 or () where the data set has none.
+
+    Text is decoded by its specific character set, its padding is removed, several values keep their backslash.
+    """
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+    character_set: tuple[str, ...] = ()
+    patient_id: str = ""
+    issuer_of_patient_id: str = ""
+    issuer_universal_id: str = ""
+    """(0010,0024) > (0040,0032), its form in ``issuer_universal_type`` (0040,0033)."""
+    issuer_universal_type: str = ""
+    patient_name: str = ""
+    """The component groups as they stand: alphabetic=ideographic=phonetic."""
+    birth_date: str = ""
+    sex: str = ""
+    accession_number: str = ""
+    accession_issuer: str = ""
+    """(0008,0051): its universal entity id (0040,0032), else its local namespace (0040,0031)."""
+    study_date: str = ""
+    study_time: str = ""
+    study_id: str = ""
+    study_description: str = ""
+    referring_physician: str = ""
+    modality: str = ""
+    series_number: str = ""
+    series_description: str = ""
+    series_date: str = ""
+    body_part: str = ""
+    laterality: str = ""
+    institution_name: str = ""
+    institution_code: str = ""
+    """The code value of the first item of (0008,0082)."""
+    instance_number: str = ""
+    number_of_frames: int = 0
+    rows: int = 0
+    columns: int = 0
+    procedure_codes: tuple[CodeItem, ...] = ()
+    """(0008,1032) Procedure Code Sequence."""
+    requested_procedure_codes: tuple[CodeItem, ...] = ()
+    """(0032,1064), first at the top, then inside the items of (0040,0275) Request Attributes Sequence."""
+    waveform_items: int = 0
+    """Items of (5400,0100) Waveform Sequence that hold waveform data."""
+    mime_type: str = ""
+    document_starts: str = ""
+    """The first five bytes of (0042,0011) Encapsulated Document, each as one character."""
+    document_title_code: CodeItem | None = None
+    """(0040,A043) at the top: the title of a key object selection or report."""
+    request_priority: str = ""
+
+    def facts(self) -> Header:
+        """The same without what differs per instance or series, so that few distinct values remain per study."""
+        return replace(self, **_BLANK)
+
+
+_BLANK: dict[str, Any] = {
+    "sop_instance_uid": "",
+    "series_instance_uid": "",
+    "series_number": "",
+    "series_description": "",
+    "series_date": "",
+    "instance_number": "",
+    "rows": 0,
+    "columns": 0,
+    "number_of_frames": 0,
+    "body_part": "",
+    "laterality": "",
+}
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Header)}
+_CODE_LISTS = ("procedure_codes", "requested_procedure_codes")
+
+
+def _code_to_list(code: CodeItem) -> list[str]:
+    return [code.value, code.scheme, code.scheme_uid, code.meaning]
+
+
+def _code_from_list(parts: list[str]) -> CodeItem:
+    value, scheme, scheme_uid, meaning = parts
+    return CodeItem(value=value, scheme=scheme, scheme_uid=scheme_uid, meaning=meaning)
+
+
+def to_json(header: Header) -> str:
+    """``header`` as compact JSON, fields at their default left out; equal headers give equal text."""
+    kept: dict[str, Any] = {}
+    for name, default in _DEFAULTS.items():
+        value = getattr(header, name)
+        if value == default:
+            continue
+        if name in _CODE_LISTS:
+            value = [_code_to_list(code) for code in value]
+        elif isinstance(value, CodeItem):
+            value = _code_to_list(value)
+        kept[name] = value
+    return json.dumps(kept, separators=(",", ":"))
+
+
+def from_json(text: str) -> Header:
+    """The header that :func:`to_json` wrote; names that this version does not know are passed over.
+
+    Raises
+    ------
+    HeaderError
+        ``text`` is nothing that :func:`to_json` writes.
+    """
+    try:
+        kept = {name: value for name, value in json.loads(text).items() if name in _DEFAULTS}
+        for name in _CODE_LISTS:
+            if name in kept:
+                kept[name] = tuple(_code_from_list(parts) for parts in kept[name])
+        if kept.get("document_title_code") is not None:
+            kept["document_title_code"] = _code_from_list(kept["document_title_code"])
+        if "character_set" in kept:
+            kept["character_set"] = tuple(kept["character_set"])
+        return Header(**kept)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise HeaderError("the stored header cannot be read") from error
