@@ -9,6 +9,7 @@ SIGTERM or SIGINT. The faults are for tests and for people who want to see what 
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import logging
@@ -172,8 +173,7 @@ class Archive:
             return
         report, kind = self._result(transaction, instances)
         if self.options.foreign_commitment:
-            stray = Dataset()
-            stray.update(report)
+            stray = copy.deepcopy(report)
             stray.TransactionUID = generate_uid(None)
             self._send(association, stray, kind)
         for _ in range(2 if self.options.commit_twice else 1):
