@@ -19,12 +19,3 @@ def notify(*lines: str, environ: Mapping[str, str] = os.environ) -> bool:
     except OSError:
         return False
     return True
-
-
-def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:
-    """Seconds within which the supervisor wants ``WATCHDOG=1``, or None when it does not watch this process."""
-    microseconds = environ.get("WATCHDOG_USEC", "")
-    watched = environ.get("WATCHDOG_PID", str(os.getpid()))
-    if not microseconds.isdigit() or watched != str(os.getpid()):
-        return None
-    return int(microseconds) / 1_000_000

@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from kuva_gateway.systemd import notify, watchdog_interval
+from kuva_gateway.systemd import notify
 
 
 def test_the_supervisors_socket_gets_the_lines(tmp_path: Path) -> None:
@@ -30,9 +30,3 @@ def test_an_abstract_socket_gets_the_lines() -> None:
 def test_nobody_is_told_where_nobody_listens(tmp_path: Path) -> None:
     assert not notify("READY=1", environ={})
     assert not notify("READY=1", environ={"NOTIFY_SOCKET": str(tmp_path / "absent")})
-
-
-def test_the_watchdog_is_ours_only_with_our_process_id() -> None:
-    assert watchdog_interval({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}) == 30
-    assert watchdog_interval({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}) is None
-    assert watchdog_interval({}) is None

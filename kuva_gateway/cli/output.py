@@ -1,0 +1,100 @@
+"""What commands print: one JSON value for programs, tables for people, and nothing else on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from kuva_gateway.cli.invocation import Invocation
+
+
+def emit_json(value: Any) -> None:
+    """Print ``value`` as one JSON value."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+
+
+def emit_rows(invocation: Invocation, rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]) -> None:
+    """Print ``rows``: all of them as a JSON array, or the ``columns`` (key, heading) as a table."""
+    if invocation.json:
+        emit_json(list(rows))
+        return
+    emit_table([heading for _, heading in columns], ([_cell(row.get(key)) for key, _ in columns] for row in rows))
+
+
+def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; a cell's text is never markup."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_printable(cell)) for cell in row))
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else 200, no_color=not terminal, highlight=False, soft_wrap=not terminal).print(
+        table
+    )
+
+
+def emit_object(invocation: Invocation, value: Mapping[str, Any]) -> None:
+    """Print one object: as JSON, or a line per plain value and a table per list."""
+    if invocation.json:
+        emit_json(value)
+        return
+    lists = {}
+    width = max((len(key) for key in value), default=0)
+    for key, inner in value.items():
+        if isinstance(inner, list) and inner and isinstance(inner[0], Mapping):
+            lists[key] = inner
+        else:
+            click.echo(f"{key.replace('_', ' '):<{width}}  {_printable(_cell(inner))}")
+    for key, rows in lists.items():
+        click.echo(f"\n{key.replace('_', ' ').upper()}")
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        emit_table(
+            [name.replace("_", " ") for name in columns], ([_cell(row.get(name)) for name in columns] for row in rows)
+        )
+
+
+def say(text: str) -> None:
+    """One line for a person on standard error, so that standard output stays for results."""
+    click.echo(_printable(text), err=True)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Any]:
+    """A progress bar on a terminal, nothing elsewhere; yields ``advance(done)`` taking the amount done so far."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_cell(inner)}" for key, inner in value.items() if inner not in (None, ""))
+    return str(value)
+
+
+def _printable(text: str) -> str:
+    """Peers' text cannot steer a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,64 @@
+"""``receive``: files through the same spool, as if a modality had sent them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
+from kuva_gateway.cli.output import emit_json, progress, say
+from kuva_gateway.errors import GatewayError
+
+
+@click.command("receive", cls=Command)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N files per second.")
+@click.option("--peer", metavar="NAME", default="import", show_default=True, help="Under which peer's name.")
+@pass_invocation
+def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None, peer: str) -> int:
+    """Take DICOM files and folders into the spool, each made durable before it counts as received."""
+    from kuva_gateway.daemon import file_receiver, index_now
+
+    configuration = invocation.configuration()
+    files = list(_files(paths))
+    receiver = file_receiver(configuration, invocation.spool(create=True), peer)
+    received, refused = 0, []
+    pace = threading.Event()
+    with progress("receiving", len(files)) as advance:
+        for number, file in enumerate(files):
+            try:
+                receiver.receive(file)
+                received += 1
+            except (GatewayError, OSError) as error:
+                why = str(error) if isinstance(error, GatewayError) else str(error.strerror)
+                refused.append({"path": str(file), "why": why})
+                say(f"{file}: {why}")
+            advance(number + 1)
+            if rate is not None:
+                pace.wait(1 / rate)
+    if received and not invocation.poke("arrivals"):
+        index_now(configuration)
+    _report(invocation, received, refused)
+    return 1 if refused else 0
+
+
+def _report(invocation: Invocation, received: int, refused: list[dict[str, Any]]) -> None:
+    if invocation.json:
+        emit_json({"received": received, "refused": refused})
+    else:
+        click.echo(f"{received} received, {len(refused)} refused")
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """The files named, and those in the folders named, in the order of their names; hidden ones are left alone."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and not file.name.startswith(".") and file.name != "DICOMDIR":
+                yield file

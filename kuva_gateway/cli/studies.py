@@ -1,0 +1,185 @@
+"""``studies``: what is here, why it waits, and a person's decisions on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from kuva_gateway.catalog import studies as catalog_studies
+from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
+from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
+from kuva_gateway.config.units import parse_duration
+from kuva_gateway.errors import GatewayError, NotFoundError
+
+STATES = ["receiving", "settled", "held", "accepted", "archived", "rejected", "withdrawn", "removed"]
+
+
+@click.group(cls=Group)
+def studies() -> None:
+    """Studies: what is here, why it waits, and decisions on it."""
+
+
+def parse_since(value: str | None, now: datetime) -> datetime | None:
+    """``2026-11-22``, ``2026-11-22T03:00Z`` or an age such as ``2h`` or ``7d``; raises UsageError."""
+    if value is None:
+        return None
+    try:
+        return now - timedelta(seconds=parse_duration(value))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.UsageError("--since takes a date, a time or an age such as 2h or 7d") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@studies.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only studies in this state.")
+@click.option("--rule", metavar="RULE", help="Only studies with a finding by this rule.")
+@click.option("--peer", metavar="NAME", help="Only what this peer sent.")
+@click.option("--accession", metavar="A", help="Only this accession number.")
+@click.option("--since", metavar="T", help="Only what arrived since a date, a time or an age such as 2h.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@pass_invocation
+def list_(
+    invocation: Invocation,
+    state: str | None,
+    rule: str | None,
+    peer: str | None,
+    accession: str | None,
+    since: str | None,
+    limit: int,
+) -> None:
+    """List studies, the newest arrival first."""
+    rows = catalog_studies.listing(
+        invocation.catalog(),
+        state=state,
+        rule=rule,
+        peer=peer,
+        accession=accession,
+        since=parse_since(since, invocation.now()),
+        limit=limit,
+    )
+    shown = [
+        {**row, "why": ", ".join(sorted({f["rule"] for f in row["findings"] if f["severity"] in ("hold", "refuse")}))}
+        for row in rows
+    ]
+    if invocation.json:
+        emit_json(rows)
+        return
+    emit_rows(
+        invocation,
+        shown,
+        [
+            ("study_instance_uid", "study"),
+            ("state", "state"),
+            ("revision", "rev"),
+            ("accession_number", "accession"),
+            ("study_date", "date"),
+            ("modalities", "modalities"),
+            ("procedure_code", "code"),
+            ("instances", "instances"),
+            ("peer", "peer"),
+            ("last_arrival", "last arrival"),
+            ("why", "held by"),
+        ],
+    )
+
+
+@studies.command("show")
+@click.argument("uid")
+@pass_invocation
+def show(invocation: Invocation, uid: str) -> None:
+    """Show one study: its findings with what to do, its documents and its deliveries."""
+    emit_object(invocation, catalog_studies.show(invocation.catalog(), uid))
+
+
+@studies.command("trace")
+@click.argument("uid")
+@pass_invocation
+def trace(invocation: Invocation, uid: str) -> None:
+    """Tell a study's whole story, the oldest first."""
+    rows = catalog_studies.trace(invocation.catalog(), uid)
+    emit_rows(
+        invocation, rows, [("at", "at"), ("event", "event"), ("what", "what"), ("by", "by"), ("detail", "detail")]
+    )
+
+
+def _decide(invocation: Invocation, uids: tuple[str, ...], decide: object, done: str) -> int:
+    """Apply a decision to each study; a study that refuses does not stop the others, but the exit status is 1."""
+    refused = 0
+    results = []
+    for uid in uids:
+        try:
+            decide(uid)  # type: ignore[operator]
+            results.append({"study_instance_uid": uid, "done": True, "why": None})
+        except GatewayError as error:
+            refused += 1
+            results.append({"study_instance_uid": uid, "done": False, "why": str(error)})
+            say(f"kuva-gateway: {uid}: {error}")
+    if refused < len(uids):
+        invocation.poke()
+    if invocation.json:
+        emit_json(results)
+    else:
+        for result in results:
+            if result["done"]:
+                click.echo(f"{result['study_instance_uid']}: {done}")
+    return 1 if refused else 0
+
+
+@studies.command("release")
+@click.argument("uids", nargs=-1, required=True, metavar="UID...")
+@click.option("--by", required=True, metavar="WHO", help="Who decides.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@pass_invocation
+def release(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
+    """Let held studies go in spite of their findings; holds for their present revision only."""
+    from kuva_gateway.daemon import destination_plans
+
+    catalog = invocation.catalog()
+    plans = destination_plans(invocation.configuration())
+    return _decide(
+        invocation,
+        uids,
+        lambda uid: catalog_studies.release(catalog, uid, by=by, reason=reason, destinations=plans),
+        "released",
+    )
+
+
+@studies.command("reject")
+@click.argument("uids", nargs=-1, required=True, metavar="UID...")
+@click.option("--by", required=True, metavar="WHO", help="Who decides.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@pass_invocation
+def reject(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
+    """Decide that held studies never go; they are kept, with the reason."""
+    catalog = invocation.catalog()
+    return _decide(invocation, uids, lambda uid: catalog_studies.reject(catalog, uid, by=by, reason=reason), "rejected")
+
+
+@studies.command("recheck")
+@click.argument("uids", nargs=-1, metavar="UID...")
+@click.option("--all", "everything", is_flag=True, help="Every held study.")
+@pass_invocation
+def recheck(invocation: Invocation, uids: tuple[str, ...], everything: bool) -> int:
+    """Judge studies again with today's documents, codes and rules."""
+    if everything == bool(uids):
+        raise click.UsageError("name studies, or give --all")
+    catalog = invocation.catalog()
+    if everything:
+        count = catalog_studies.recheck(catalog, None)
+        invocation.poke()
+        if invocation.json:
+            emit_json({"studies": count})
+        else:
+            click.echo(f"{count} studies will be judged again")
+        return 0
+
+    def one(uid: str) -> None:
+        if not catalog_studies.recheck(catalog, [uid]):
+            raise NotFoundError("no study with this UID can be judged again")
+
+    return _decide(invocation, uids, one, "will be judged again")
