@@ -177,5 +177,5 @@ _COMMITMENT_REASONS: dict[int, Missing] = {
 
 
 def classify_commitment(reason: int) -> Missing:
-    """What to do about an instance that was not committed for ``reason`` (0008,1197); an unknown reason is asked later."""
+    """What to do about an instance not committed for ``reason`` (0008,1197); an unknown reason is asked later."""
     return _COMMITMENT_REASONS.get(reason, Missing.ASK_LATER)

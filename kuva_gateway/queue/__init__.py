@@ -1,1 +1,1 @@
-"""What is due, when, and what became of it: admission, backoff, the runner, commitment, the schedule that wakes them."""
+"""What is due, when, and what became of it: admission, runner, commitment, and what wakes them."""

@@ -1,0 +1,67 @@
+"""What wakes the queue up: a clock that calls, and knows nothing about what is due.
+
+What is due stands in the catalog; here is only how often somebody looks. Promises that a call never runs twice at the
+same time, that calls which were missed are made once, that one failing call stops nothing, and that :meth:`stop` leaves
+no thread behind.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.log import get_logger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One call, ``every`` so many seconds."""
+
+    call: Callable[[], object]
+    every: float
+
+
+class Wakeups:
+    """Calls each tick at its interval, each on its own thread, until stopped."""
+
+    def __init__(self, ticks: Mapping[str, Tick], *, log: Any = None) -> None:
+        self._log = log or get_logger("queue")
+        self._stopping = threading.Event()
+        self._scheduler = BackgroundScheduler(
+            jobstores={"default": MemoryJobStore()},
+            executors={"default": ThreadPoolExecutor(max(1, len(ticks)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+        for name, tick in ticks.items():
+            self._scheduler.add_job(
+                self._run, "interval", seconds=tick.every, id=name, args=(name, tick.call)
+            )
+
+    def start(self) -> None:
+        """Begin to call; the first calls come after their first interval."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Call no more, and return when the calls that were under way have returned."""
+        self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def _run(self, name: str, call: Callable[[], object]) -> None:
+        if self._stopping.is_set():
+            return
+        try:
+            call()
+        except CatalogUnavailableError as error:
+            self._log.warning("the catalog is away", tick=name, why=str(error))
+        except Exception:
+            self._log.error("a tick failed", tick=name, exc_info=True)

@@ -1,0 +1,72 @@
+"""What wakes the queue up."""
+
+from __future__ import annotations
+
+import threading
+
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.queue.schedule import Tick, Wakeups
+from tests.support import wait_until
+
+
+def test_every_tick_is_called_again_and_again_until_stopped() -> None:
+    calls = {"a": 0, "b": 0}
+    lock = threading.Lock()
+
+    def count(name: str) -> None:
+        with lock:
+            calls[name] += 1
+
+    wakeups = Wakeups({n: Tick(call=lambda n=n: count(n), every=0.02) for n in calls})  # type: ignore[misc]
+    wakeups.start()
+    wait_until(lambda: min(calls.values()) >= 3)
+    wakeups.stop()
+    seen = dict(calls)
+    assert threading.Event().wait(0.1) is False
+    assert calls == seen
+
+
+def test_a_call_that_takes_long_is_not_made_a_second_time_meanwhile() -> None:
+    go_on, begun = threading.Event(), []
+    wakeups = Wakeups({"slow": Tick(call=lambda: (begun.append(1), go_on.wait(10)), every=0.01)})
+    wakeups.start()
+    wait_until(lambda: begun)
+    threading.Event().wait(0.1)
+    assert len(begun) == 1
+    go_on.set()
+    wakeups.stop()
+
+
+def test_a_call_that_fails_is_made_again() -> None:
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise (CatalogUnavailableError("locked") if len(calls) % 2 else RuntimeError("a fault of our own"))
+
+    wakeups = Wakeups({"failing": Tick(call=fail, every=0.01)})
+    wakeups.start()
+    wait_until(lambda: len(calls) >= 4)
+    wakeups.stop()
+
+
+def test_stopping_waits_for_the_call_under_way_and_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        go_on.wait(10)
+        ended.set()
+
+    wakeups = Wakeups({"slow": Tick(call=slow, every=0.01)})
+    wakeups.start()
+    begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    wakeups.stop()
+    assert ended.is_set()
+    wait_until(lambda: set(threading.enumerate()) <= before, what="no thread left")
+
+
+def test_one_that_was_never_started_can_be_stopped() -> None:
+    Wakeups({}).stop()
