@@ -1,0 +1,89 @@
+"""Calling one destination: whom, how long, and what a failed call means."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kuva_gateway.dicom import uids
+from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from kuva_gateway.forward import outcome
+from kuva_gateway.forward.outcome import Outcome
+from kuva_gateway.network import errors
+from kuva_gateway.network.commands import Command
+from kuva_gateway.network.records import ProposedContext, Target
+from kuva_gateway.network.requestor import RequestorAssociation, connect
+from kuva_gateway.network.timers import Limits, Timers
+
+OnEvent = Callable[[Command, bytes], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a destination is called; ``name`` is the configured one, for log lines."""
+
+    name: str
+    host: str
+    port: int
+    called_ae: str
+    calling_ae: str
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    timers: Timers = field(default_factory=Timers)
+    limits: Limits = field(default_factory=Limits)
+
+    def associate(
+        self, contexts: Sequence[tuple[str, tuple[str, ...]]], *, on_event: OnEvent | None = None
+    ) -> RequestorAssociation:
+        """Open an association that proposes ``contexts``: at most 128 of (abstract syntax, transfer syntaxes).
+
+        Raises
+        ------
+        NetworkError
+            There is none; :func:`judge` says what that means.
+        """
+        return connect(
+            Target(
+                host=self.host,
+                port=self.port,
+                called_ae=self.called_ae,
+                calling_ae=self.calling_ae,
+                tls=self.tls,
+                server_hostname=self.host if self.tls else None,
+            ),
+            [
+                ProposedContext(id=2 * place + 1, abstract_syntax=abstract, transfer_syntaxes=transfer)
+                for place, (abstract, transfer) in enumerate(contexts)
+            ],
+            timers=self.timers,
+            limits=self.limits,
+            on_event=on_event,
+        )
+
+
+def echo(call: Call) -> Outcome:
+    """Ask with C-ECHO whether the destination is there again; the outcome is its answer, or why there was none."""
+    try:
+        with call.associate([(uids.VERIFICATION, (IMPLICIT_LITTLE, EXPLICIT_LITTLE))]) as association:
+            return outcome.classify(association.echo())
+    except errors.NoContext:
+        # It speaks DICOM with us, only not this service: that is enough to be called again.
+        return outcome.classify(0)
+    except errors.NetworkError as error:
+        return judge_call(error)
+
+
+def judge_call(error: errors.NetworkError) -> Outcome:
+    """What it means that no association came about: always the destination's matter (FWD-01)."""
+    if isinstance(error, errors.AssociationRejected):
+        return outcome.association_rejected(error.result, error.source, error.reason, str(error))
+    if isinstance(error, errors.TlsFailed):
+        return outcome.tls_failed(str(error))
+    return outcome.no_connection(str(error))
+
+
+def judge_break(error: errors.NetworkError) -> Outcome:
+    """What it means that an association ended while an instance was being sent."""
+    if error.sent:
+        return outcome.no_answer(str(error))
+    return outcome.association_lost(str(error))

@@ -1,0 +1,182 @@
+"""Delivery of instances to one destination over C-STORE, each as the bytes that are stored.
+
+Promises: every instance is sent at most once per call, in the transfer syntax in which it is stored; ``on_answer`` is
+called once for each instance that has an outcome, in the order of sending, before the next one is sent; nothing but the
+outcome's scope is affected by a failure (instance: the others go on; SOP class, study, destination: what belongs to it
+is not sent). Retries nothing and never sleeps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from kuva_gateway.dicom import part10
+from kuva_gateway.dicom.header import HeaderError
+from kuva_gateway.errors import DamageError
+from kuva_gateway.forward import outcome
+from kuva_gateway.forward.call import Call, judge_break, judge_call
+from kuva_gateway.forward.contexts import Group, Pair, split
+from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.network import errors
+from kuva_gateway.network.records import AcceptedContext
+from kuva_gateway.network.requestor import RequestorAssociation
+
+
+class Sendable(Protocol):
+    """What delivery needs to know of an instance; the catalog's PendingInstance is one."""
+
+    @property
+    def instance_id(self) -> int: ...
+
+    @property
+    def sop_class(self) -> str: ...
+
+    @property
+    def sop_instance(self) -> str: ...
+
+    @property
+    def transfer_syntax(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+OpenFile = Callable[[str], BinaryIO]  # digest -> the stored file, at its first byte
+OnAnswer = Callable[[Sendable, Outcome], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """What became of one attempt. ``ended`` is why it stopped before its end, None if everything was tried."""
+
+    stored: int = 0
+    failures: list[tuple[Sendable, Outcome]] = field(default_factory=list)
+    unknown: list[Sendable] = field(default_factory=list)
+    ended: Outcome | None = None
+    stopped: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Everything that was to be sent is stored."""
+        return not (self.failures or self.unknown or self.ended or self.stopped)
+
+    @property
+    def person(self) -> Outcome | None:
+        """The first outcome that waits for a person and is not the destination's."""
+        judged = [found for _, found in self.failures] + ([self.ended] if self.ended else [])
+        return next((o for o in judged if o.kind is Kind.PERSON and o.scope is not Scope.DESTINATION), None)
+
+    @property
+    def cause(self) -> Outcome | None:
+        """The one outcome that says best why the attempt is not complete; None when it is."""
+        if self.ended is not None and self.ended.scope is Scope.DESTINATION:
+            return self.ended
+        return self.person or self.ended or next((found for _, found in self.failures), None)
+
+
+def deliver(
+    call: Call,
+    instances: Sequence[Sendable],
+    *,
+    open_file: OpenFile,
+    on_answer: OnAnswer,
+    priority: int = 0,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Delivery:
+    """Send ``instances`` in as few associations as their kinds need.
+
+    ``priority`` is the C-STORE's own (0 medium, 1 high, 2 low). When ``stopping`` turns true, the instance in hand is
+    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise OSError or DamageError: that instance is
+    then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through.
+    """
+    attempt = _Attempt(call=call, open_file=open_file, on_answer=on_answer, priority=priority, stopping=stopping)
+    for group in split(instances):
+        if attempt.over:
+            break
+        attempt.send_group(group)
+    return attempt.delivery
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    call: Call
+    open_file: OpenFile
+    on_answer: OnAnswer
+    priority: int
+    stopping: Callable[[], bool]
+    delivery: Delivery = field(default_factory=Delivery)
+    classes: dict[str, Outcome] = field(default_factory=dict)  # SOP classes that are not to be sent, and why
+
+    @property
+    def over(self) -> bool:
+        if self.delivery.ended is None and self.stopping():
+            self.delivery.stopped = True
+        return self.delivery.ended is not None or self.delivery.stopped
+
+    def send_group(self, group: Group[Sendable]) -> None:
+        try:
+            association = self.call.associate([(abstract, (transfer,)) for abstract, transfer in group.pairs])
+        except errors.NetworkError as error:
+            self.delivery.ended = judge_call(error)
+            return
+        with association:
+            accepted = {(c.abstract_syntax, c.transfer_syntax): c for c in association.contexts.values() if c.scu}
+            for instance in group.instances:
+                if self.over:
+                    break
+                self._send(association, accepted, instance)
+
+    def _send(
+        self, association: RequestorAssociation, accepted: dict[Pair, AcceptedContext], instance: Sendable
+    ) -> None:
+        context = accepted.get((instance.sop_class, instance.transfer_syntax))
+        if instance.sop_class in self.classes:
+            found = self.classes[instance.sop_class]
+        elif context is None:
+            found = _rejected(association, instance)
+        else:
+            found = self._store(association, context, instance)
+        self._note(instance, found)
+
+    def _store(self, association: RequestorAssociation, context: AcceptedContext, instance: Sendable) -> Outcome:
+        try:
+            file = self.open_file(instance.digest)
+        except (OSError, DamageError) as error:
+            return outcome.unreadable(type(error).__name__)
+        with file:
+            try:
+                offset, length = _data_set(file, instance)
+            except (OSError, HeaderError, DamageError) as error:
+                return outcome.unreadable(str(error))
+            try:
+                answer = association.store(
+                    context, instance.sop_class, instance.sop_instance, file, offset, length, priority=self.priority
+                )
+            except errors.NetworkError as error:
+                return judge_break(error)
+        return outcome.classify(answer.status, answer.comment)
+
+    def _note(self, instance: Sendable, found: Outcome) -> None:
+        if found.stored:
+            self.delivery.stored += 1
+        elif found.kind is Kind.UNKNOWN:
+            self.delivery.unknown.append(instance)
+        else:
+            self.delivery.failures.append((instance, found))
+        if found.scope is Scope.SOP_CLASS:
+            self.classes[instance.sop_class] = found
+        elif found.scope in (Scope.STUDY, Scope.DESTINATION):
+            self.delivery.ended = found
+        self.on_answer(instance, found)
+
+
+def _data_set(file: BinaryIO, instance: Sendable) -> tuple[int, int]:
+    """Where the data set begins in the stored file, and how many bytes it has."""
+    meta = part10.read_meta(file)
+    if (meta.sop_instance, meta.transfer_syntax) != (instance.sop_instance, instance.transfer_syntax):
+        raise DamageError("the stored file is of another instance or transfer syntax than the catalog says")
+    size = os.fstat(file.fileno()).st_size
+    return meta.dataset_offset, size - meta.dataset_offset

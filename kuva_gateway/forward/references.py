@@ -1,0 +1,102 @@
+"""The data sets of storage commitment (PS3.4 annex J), written and read with pydicom.
+
+Keeps nothing. A request that is written names each instance once; a result is read from any bytes without raising
+anything but :class:`ResultError`, because it comes from outside and may come from anybody whom the policy lets in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pydicom.filebase import DicomBytesIO
+
+from kuva_gateway.dicom import statuses, syntaxes
+from kuva_gateway.errors import GatewayError
+
+REQUEST_COMMITMENT = 1  # Action Type ID, PS3.4 J.3.2
+ALL_COMMITTED = 1  # Event Type ID, PS3.4 J.3.3
+SOME_FAILED = 2
+
+Reference = tuple[str, str]  # SOP Class UID, SOP Instance UID
+FailedReference = tuple[str, str, int]  # the same, and the Failure Reason (0008,1197)
+
+
+class ResultError(GatewayError):
+    """The bytes are no storage commitment result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an archive says about one transaction."""
+
+    transaction_uid: str
+    committed: tuple[Reference, ...]
+    failed: tuple[FailedReference, ...]
+
+
+def write_request(transaction_uid: str, references: Sequence[Reference], transfer_syntax: str) -> bytes:
+    """The Action Information of an N-ACTION-RQ (PS3.4 table J.3-1)."""
+    data_set = Dataset()
+    data_set.TransactionUID = transaction_uid
+    data_set.ReferencedSOPSequence = [_item(*reference) for reference in dict.fromkeys(references)]
+    stream = DicomBytesIO()
+    stream.is_implicit_VR = syntaxes.is_implicit(transfer_syntax)
+    stream.is_little_endian = not syntaxes.is_big_endian(transfer_syntax)
+    write_dataset(stream, data_set)
+    return stream.getvalue()
+
+
+def read_result(data: bytes, transfer_syntax: str) -> Result:
+    """The Event Information of an N-EVENT-REPORT-RQ (PS3.4 table J.3-2).
+
+    Which instances failed is read from the data set, not from the Event Type ID: archives set the latter wrongly.
+
+    Raises
+    ------
+    ResultError
+        It cannot be parsed, or has no Transaction UID.
+    """
+    try:
+        return _read(data, transfer_syntax)
+    except ResultError:
+        raise
+    except Exception as error:  # pydicom raises nearly anything for hostile bytes
+        raise ResultError(f"the commitment result cannot be parsed ({type(error).__name__})") from error
+
+
+def _read(data: bytes, transfer_syntax: str) -> Result:
+    data_set = read_dataset(
+        BytesIO(data),
+        is_implicit_VR=syntaxes.is_implicit(transfer_syntax),
+        is_little_endian=not syntaxes.is_big_endian(transfer_syntax),
+    )
+    transaction_uid = str(data_set.get("TransactionUID", ""))
+    if not transaction_uid:
+        raise ResultError("the commitment result has no Transaction UID")
+    return Result(
+        transaction_uid=transaction_uid,
+        committed=tuple(_reference(item) for item in data_set.get("ReferencedSOPSequence", ())),
+        failed=tuple(_failed(data_set.get("FailedSOPSequence", ()))),
+    )
+
+
+def _reference(item: Dataset) -> Reference:
+    return str(item.get("ReferencedSOPClassUID", "")), str(item.get("ReferencedSOPInstanceUID", ""))
+
+
+def _failed(items: Iterable[Dataset]) -> Iterable[FailedReference]:
+    for item in items:
+        reason = item.get("FailureReason")
+        yield *_reference(item), int(reason) if reason is not None else statuses.PROCESSING_FAILURE
+
+
+def _item(sop_class: str, sop_instance: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class
+    item.ReferencedSOPInstanceUID = sop_instance
+    return item
