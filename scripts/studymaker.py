@@ -18,7 +18,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 SOURCES = {"ct": "CT_small.dcm", "mr": "MR_small.dcm", "ecg": "waveform_ecg.dcm"}
 CODES = {"ct": ("AA1AD", "Pään TT"), "mr": ("AA1BG", "Pään MT"), "ecg": ("FP1B5", "EKG, 12 kytkentää levossa")}
@@ -52,7 +52,11 @@ def sex(hetu: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a study is to be about; the rest follows from it."""
+    """What a study is to be about; the rest follows from it.
+
+    ``source`` names another of pydicom's files to start from than the one of ``kind``, for instance one in another
+    transfer syntax, which is kept; ``extra`` has keywords and values to set last.
+    """
 
     kind: str = "ct"
     hetu: str = HETUS[0]
@@ -64,6 +68,7 @@ class Order:
     series: int = 1
     instances: int = 1
     pixel_bytes: int | None = None
+    source: str = ""
     extra: tuple[tuple[str, object], ...] = ()
 
     @property
@@ -156,7 +161,7 @@ def _resize(data_set: FileDataset, size: int) -> None:
 def make_study(order: Order | None = None, *, uid: Callable[[], str] = new_uid, **changes: object) -> Study:
     """Make one study by ``order``, or by the default order with ``changes`` (the fields of :class:`Order`)."""
     order = order or Order(**changes)  # type: ignore[arg-type]
-    source = (Path(str(get_testdata_file(SOURCES[order.kind], download=False)))).read_bytes()
+    source = (Path(str(get_testdata_file(order.source or SOURCES[order.kind], download=False)))).read_bytes()
     data_sets = []
     for series in range(1, order.series + 1):
         series_uid = uid()
@@ -172,7 +177,7 @@ def make_study(order: Order | None = None, *, uid: Callable[[], str] = new_uid, 
             meta = FileMetaDataset()
             meta.MediaStorageSOPClassUID = data_set.SOPClassUID
             meta.MediaStorageSOPInstanceUID = UID(str(data_set.SOPInstanceUID))
-            meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            meta.TransferSyntaxUID = data_set.file_meta.TransferSyntaxUID
             data_set.file_meta = meta
             data_sets.append(data_set)
     return Study(order=order, data_sets=tuple(data_sets))
