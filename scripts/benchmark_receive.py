@@ -237,8 +237,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[tuple[str, int, i
 
 def table(results: dict[tuple[str, int, int], list[Measured]], options: argparse.Namespace) -> str:
     """Medians, and how many times as fast as the other the gateway is (above 1: the gateway is faster)."""
-    heads = f"{'pixel data':>10} {'assoc':>5} {'receiver':>9} {'median s':>9} {'range s':>13} {'CPU s':>6} {'gateway is':>11}"
-    lines = [heads]
+    heads = ("pixel data", "assoc", "receiver", "median s", "range s", "CPU s", "gateway is")
+    lines = ["{:>10} {:>5} {:>9} {:>9} {:>13} {:>6} {:>11}".format(*heads)]
     for size in options.sizes:
         for associations in options.associations:
             medians = {}
@@ -267,11 +267,11 @@ def conditions(folder: Path, options: argparse.Namespace) -> str:
     file_system = first_line("stat", "-f", "-c", "%T", str(folder))
     return "\n".join(
         [
-            f"{options.count} CT images a round of {options.studies} studies, {options.rounds} alternating rounds, loopback",
+            f"{options.count} CT images of {options.studies} studies a round, {options.rounds} alternating rounds",
             f"sender: {first_line(sbin('storescu'), '--version')}; TCP_NODELAY=1, PDU 131072",
             f"Orthanc: {first_line(sbin('Orthanc'), '--version')}, its defaults; storescp --fork +xa",
-            f"gateway: durable before each answer, timed until all is catalogued; Python {platform.python_version()}",
-            f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} before, Linux {platform.release()}, on {file_system}",
+            f"gateway: durable before each answer, timed until catalogued; Python {platform.python_version()}",
+            f"loopback, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Linux {platform.release()}, {file_system}",
         ]
     )
 
