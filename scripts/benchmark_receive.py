@@ -271,7 +271,7 @@ def conditions(folder: Path, options: argparse.Namespace) -> str:
             f"sender: {first_line(sbin('storescu'), '--version')}; TCP_NODELAY=1, PDU 131072",
             f"Orthanc: {first_line(sbin('Orthanc'), '--version')}, its defaults; storescp --fork +xa",
             f"gateway: durable before each answer, timed until catalogued; Python {platform.python_version()}",
-            f"loopback, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Linux {platform.release()}, {file_system}",
+            f"loopback, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {platform.release()}, {file_system}",
         ]
     )
 
