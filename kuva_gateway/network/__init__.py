@@ -4,6 +4,8 @@ Keeps nothing on disk and knows nothing of studies: what comes in goes, piece by
 Promises bounded memory and an absolute deadline for whatever a peer may do or not do.
 """
 
+from kuva_gateway.network.acceptor import Acceptor
+from kuva_gateway.network.association import Association, OnEvent
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import (
     Aborted,
@@ -19,6 +21,7 @@ from kuva_gateway.network.errors import (
     Stopped,
     TimedOut,
     TlsFailed,
+    TlsFilesError,
 )
 from kuva_gateway.network.protocols import Log, Services, Sink
 from kuva_gateway.network.records import (
@@ -37,14 +40,18 @@ from kuva_gateway.network.records import (
     Traffic,
     UserIdentity,
 )
+from kuva_gateway.network.requestor import RequestorAssociation, connect
 from kuva_gateway.network.timers import Limits, Timers
+from kuva_gateway.network.tls import client_context, server_context
 
 __all__ = [
     "Aborted",
     "AcceptedContext",
+    "Acceptor",
     "ActionAnswer",
     "Admission",
     "Answer",
+    "Association",
     "AssociationRejected",
     "AssociationRequest",
     "CannotConnect",
@@ -57,10 +64,12 @@ __all__ = [
     "NetworkError",
     "NoAnswer",
     "NoContext",
+    "OnEvent",
     "ProposedContext",
     "ProtocolViolation",
     "Rejection",
     "Released",
+    "RequestorAssociation",
     "Response",
     "Role",
     "Services",
@@ -71,6 +80,10 @@ __all__ = [
     "TimedOut",
     "Timers",
     "TlsFailed",
+    "TlsFilesError",
     "Traffic",
     "UserIdentity",
+    "client_context",
+    "connect",
+    "server_context",
 ]

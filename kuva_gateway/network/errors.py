@@ -7,7 +7,7 @@ that nothing was delivered?
 
 from __future__ import annotations
 
-from kuva_gateway.errors import DeferredError, GatewayError
+from kuva_gateway.errors import DeferredError, GatewayError, RefusedError
 
 # PS3.8 9.3.4: (source, reason) -> meaning. Source 1: service user, 2: provider (ACSE), 3: provider (presentation).
 REJECT_REASONS: dict[tuple[int, int], str] = {
@@ -133,8 +133,10 @@ class ProtocolViolation(NetworkError):
 class Stopped(NetworkError):
     """We ended the association ourselves: :meth:`Association.abort` was called or the acceptor drains."""
 
-    def __init__(self, why: str, *, sent: bool = False) -> None:
+    def __init__(self, why: str, *, source: int = 0, reason: int = 0, sent: bool = False) -> None:
         super().__init__(why, code="stopped", sent=sent)
+        self.source = source
+        self.reason = reason
 
 
 class NoContext(GatewayError):
@@ -143,3 +145,7 @@ class NoContext(GatewayError):
 
 class CommandError(GatewayError):
     """The bytes are no command set of PS3.7."""
+
+
+class TlsFilesError(RefusedError):
+    """A certificate, key or CA file cannot be used."""

@@ -1,0 +1,59 @@
+"""Who is connected, and how many may be: in all, half open, per address and per peer.
+
+A connection is *half open* until its A-ASSOCIATE-RQ was accepted. All counts are guarded by one lock, held for nothing
+but counting.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from kuva_gateway.network.timers import Limits
+
+
+class Census:
+    """The counts of one acceptor."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._half_open: Counter[str] = Counter()
+        self._peers: Counter[str] = Counter()
+
+    def arrive(self, address: str) -> bool:
+        """Count a new connection as half open, unless there are too many of them."""
+        with self._lock:
+            if self._half_open.total() >= self._limits.half_open:
+                return False
+            if self._half_open[address] >= self._limits.half_open_per_address:
+                return False
+            self._half_open[address] += 1
+            return True
+
+    def depart(self, address: str) -> None:
+        """A half-open connection became an association, or went away."""
+        with self._lock:
+            self._half_open[address] -= 1
+            if not self._half_open[address]:
+                del self._half_open[address]
+
+    def full(self) -> bool:
+        """Whether no association at all can be added."""
+        with self._lock:
+            return self._peers.total() >= self._limits.associations
+
+    def join(self, peer: str, limit: int) -> bool:
+        """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
+        with self._lock:
+            if self._peers[peer] >= limit or self._peers.total() >= self._limits.associations:
+                return False
+            self._peers[peer] += 1
+            return True
+
+    def leave(self, peer: str) -> None:
+        """An association of ``peer`` ended."""
+        with self._lock:
+            self._peers[peer] -= 1
+            if not self._peers[peer]:
+                del self._peers[peer]

@@ -1,0 +1,261 @@
+"""Associations that we open: connect, request, release (PS3.8 7.1, 9.2)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from math import ceil
+from types import TracebackType
+
+from kuva_gateway.network import pdus
+from kuva_gateway.network.allowance import Allowance
+from kuva_gateway.network.association import Association, OnEvent
+from kuva_gateway.network.errors import (
+    Aborted,
+    AssociationRejected,
+    CannotConnect,
+    NetworkError,
+    ProtocolViolation,
+    Stopped,
+    TimedOut,
+    TlsFailed,
+)
+from kuva_gateway.network.negotiation import agree_as_requestor, read_items, request_bytes
+from kuva_gateway.network.records import ProposedContext, Role, Target
+from kuva_gateway.network.stream import PduStream
+from kuva_gateway.network.timers import Limits, Timers
+from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
+from kuva_gateway.network.wire import fragment_room
+
+
+class RequestorAssociation(Association):
+    """An association that we asked for; as a context manager it is released, or after an exception aborted."""
+
+    def __enter__(self) -> RequestorAssociation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.release()
+        else:
+            self.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether requests can still be sent."""
+        return not self.over
+
+    def wait_event(self, timeout: float, on_event: OnEvent | None = None) -> bool:
+        """Answer one N-EVENT-REPORT with ``on_event`` (or the callable given at connect); False after ``timeout`` s.
+
+        Raises
+        ------
+        NetworkError
+            The association ended; a release by the peer has been answered.
+        """
+        usual, self.on_event = self.on_event, on_event or self.on_event
+        try:
+            context, command, allowance = self.read_command(Allowance("event", timeout))
+            self._meanwhile(context, command, allowance)
+        except TimedOut as error:
+            if error.phase == "event":
+                return False
+            self._broken(error)
+            raise
+        except NetworkError as error:
+            self._broken(error)
+            raise
+        finally:
+            self.on_event = usual
+        return True
+
+    def release(self) -> None:
+        """A-RELEASE, and close; whatever the peer does, the association is over afterwards."""
+        if self.over:
+            return
+        error: NetworkError | None = None
+        allowance = Allowance("release", self.timers.release)
+        try:
+            self.write(pdus.RELEASE_RQ_BYTES, allowance)
+            self._await_release(allowance)
+        except NetworkError as caught:
+            error = caught
+        self._broken(error)
+
+    def close(self) -> None:
+        """A-ABORT, and close; harmless when the association is over. For the thread that owns the association."""
+        self._broken(Stopped("aborted by the application"))
+
+    def _await_release(self, allowance: Allowance) -> None:
+        """Wait for A-RELEASE-RP in state 7: answer a colliding A-RELEASE-RQ, drop data (PS3.8 9.2.2, AR-7 to AR-10)."""
+        while True:
+            self.stream.wait(allowance)
+            kind, length = self.stream.header(allowance)
+            while length:
+                part = min(length, 65_536)
+                body = self.stream.body(part, allowance)
+                length -= part
+            if kind == pdus.RELEASE_RP:
+                return
+            if kind == pdus.RELEASE_RQ:
+                self.write(pdus.RELEASE_RP_BYTES, allowance)
+            elif kind == pdus.ABORT:
+                raise Aborted(source=body[2], reason=body[3], phase="release")
+            elif kind != pdus.P_DATA:
+                raise ProtocolViolation("an A-ASSOCIATE PDU came during the release", reason=pdus.UNEXPECTED_PDU)
+
+    def _broken(self, error: NetworkError | None) -> None:
+        if not self.over:
+            self.over = True
+            self.end(error)
+
+
+def connect(
+    target: Target,
+    contexts: Sequence[ProposedContext],
+    *,
+    roles: Mapping[str, Role] | None = None,
+    timers: Timers | None = None,
+    limits: Limits | None = None,
+    on_event: OnEvent | None = None,
+) -> RequestorAssociation:
+    """Open an association with ``target``.
+
+    Raises
+    ------
+    AssociationRejected
+        The peer does not want us (PS3.8 9.3.4).
+    NoAnswer
+        Nobody is there: :class:`CannotConnect`, :class:`TimedOut`, :class:`TlsFailed`.
+    NetworkError
+        The peer hung up, aborted or answered nonsense.
+    """
+    timers, limits, roles = timers or Timers(), limits or Limits(), roles or {}
+    transport = _open(target, timers)
+    stream = PduStream(transport, limits)
+    try:
+        return _associate(transport, stream, target, contexts, roles, timers, limits, on_event)
+    except NetworkError as error:
+        stream.release()
+        if isinstance(error, ProtocolViolation | TimedOut):
+            _farewell(transport, error, timers)
+        transport.close()
+        raise
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _open(target: Target, timers: Timers) -> Transport:
+    connection = _connect(target, Allowance("connect", timers.connect))
+    if target.tls is None:
+        return PlainTransport(connection)
+    try:
+        wrapped = target.tls.wrap_socket(
+            connection, server_hostname=target.server_hostname or target.host, do_handshake_on_connect=False
+        )
+    except (ssl.SSLError, ValueError, OSError) as error:
+        connection.close()
+        raise TlsFailed(f"TLS could not be started: {type(error).__name__}") from None
+    transport = TlsTransport(wrapped)
+    try:
+        transport.handshake(Allowance("handshake", timers.handshake))
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _connect(target: Target, allowance: Allowance) -> socket.socket:
+    """A TCP connection to the first address that takes one; the resolver's own time limits apply to the name."""
+    try:
+        addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotConnect(f"{target.host} has no address: {error.strerror}") from None
+    failure = "no address"
+    for family, kind, protocol, _, address in addresses:
+        connection = socket.socket(family, kind, protocol)
+        try:
+            failure = _try_address(connection, address, allowance)
+        except BaseException:
+            connection.close()
+            raise
+        if not failure:
+            set_options(connection)
+            return connection
+        connection.close()
+    raise CannotConnect(f"cannot connect to {target.host} port {target.port}: {failure}")
+
+
+def _try_address(connection: socket.socket, address: object, allowance: Allowance) -> str:
+    """Connect within what is left; "" or why not."""
+    connection.setblocking(False)
+    code = connection.connect_ex(address)  # type: ignore[arg-type]
+    if code == errno.EINPROGRESS:
+        poll = select.poll()
+        poll.register(connection, select.POLLOUT)
+        while not poll.poll(ceil(allowance.remaining() * 1000)):
+            pass
+        code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return os.strerror(code) if code else ""
+
+
+def _associate(
+    transport: Transport,
+    stream: PduStream,
+    target: Target,
+    contexts: Sequence[ProposedContext],
+    roles: Mapping[str, Role],
+    timers: Timers,
+    limits: Limits,
+    on_event: OnEvent | None,
+) -> RequestorAssociation:
+    allowance = Allowance("associate", timers.associate)
+    request = request_bytes(
+        called_ae=target.called_ae,
+        calling_ae=target.calling_ae,
+        contexts=contexts,
+        roles=roles,
+        length=limits.pdu_length,
+    )
+    transport.send(memoryview(request), allowance)
+    stream.wait(allowance)
+    kind, length = stream.header(allowance)
+    if kind not in (pdus.ASSOCIATE_AC, pdus.ASSOCIATE_RJ, pdus.ABORT):
+        raise ProtocolViolation("something else than an answer to A-ASSOCIATE-RQ came", reason=pdus.UNEXPECTED_PDU)
+    body = stream.body(length, allowance)
+    if kind == pdus.ASSOCIATE_RJ:
+        raise AssociationRejected(result=body[1], source=body[2], reason=body[3])
+    if kind == pdus.ABORT:
+        raise Aborted(source=body[2], reason=body[3], phase="associate")
+    proposal = read_items(body, accept=True)
+    association = RequestorAssociation(
+        transport,
+        stream,
+        peer=target.called_ae,
+        calling_ae=target.calling_ae,
+        called_ae=target.called_ae,
+        address=target.host,
+        contexts=agree_as_requestor(contexts, roles, proposal),
+        room=fragment_room(proposal.maximum_length),
+        timers=timers,
+        limits=limits,
+        on_event=on_event,
+    )
+    association.sent = len(request)
+    return association
+
+
+def _farewell(transport: Transport, error: NetworkError, timers: Timers) -> None:
+    reason = error.reason if isinstance(error, ProtocolViolation) else pdus.NOT_SPECIFIED
+    try:
+        transport.send(memoryview(pdus.abort_bytes(pdus.BY_PROVIDER, reason)), Allowance("closing", timers.closing))
+        transport.finish(timers.closing)
+    except NetworkError:
+        pass

@@ -1,0 +1,197 @@
+"""What an accepted association does from its first command to its end: read, ask the services, answer.
+
+Promises one answer to every request, whatever the services raise: 0110 (processing failure) then, and the association
+goes on. What the peer may not do ends in the exceptions of :mod:`kuva_gateway.network.wire`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterable
+
+from kuva_gateway.network import commands
+from kuva_gateway.network.allowance import Allowance
+from kuva_gateway.network.association import (
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    RESOURCE_LIMITATION,
+    UNRECOGNISED_OPERATION,
+    Association,
+)
+from kuva_gateway.network.commands import Command
+from kuva_gateway.network.errors import NetworkError, ProtocolViolation
+from kuva_gateway.network.pdus import BY_USER
+from kuva_gateway.network.protocols import Log, Services, Sink
+from kuva_gateway.network.records import AcceptedContext, Response
+
+CANNOT_UNDERSTAND = 0xC000
+_C_SERVICES = frozenset({commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.C_GET_RQ})
+
+
+class Service:
+    """The requests of one association, answered by ``services``."""
+
+    def __init__(self, association: Association, services: Services, log: Log) -> None:
+        self._association = association
+        self._services = services
+        self._log = log
+
+    def run(self) -> None:
+        """Answer requests until something ends the association.
+
+        Raises
+        ------
+        NetworkError
+            Always: :class:`Released` is the good one.
+        """
+        association = self._association
+        while True:
+            context, command, allowance = association.read_command(Allowance("idle", association.timers.idle))
+            if command.field == commands.C_STORE_RQ:
+                self._store(context, command, allowance)
+            elif command.field == commands.C_CANCEL_RQ:
+                continue  # its request was answered already (PS3.7 9.3.2.3)
+            elif command.is_response:
+                raise ProtocolViolation("a response came to a request that was never made", source=BY_USER)
+            else:
+                self._request(context, command, allowance)
+
+    # -- C-STORE -------------------------------------------------------------------------------------------------
+
+    def _store(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
+        association = self._association
+        association.count_request()
+        if not command.has_data_set:
+            self._respond(context, command, Response(status=CANNOT_UNDERSTAND, comment="C-STORE without a data set"))
+            return
+        sink = self._sink(context, command)
+        if isinstance(sink, Response):
+            association.read_data_set(context, allowance, _drop)
+            self._respond(context, command, sink)
+            return
+        intake = _Intake(sink)
+        try:
+            association.read_data_set(context, allowance, intake.take)
+        except BaseException:
+            self._abandon(sink, intake)
+            raise
+        response = self._finish(sink, intake)
+        association.count_instance()
+        self._respond(context, command, response)
+
+    def _sink(self, context: AcceptedContext, command: Command) -> Sink | Response:
+        try:
+            return self._services.store(self._association, context, command)
+        except NetworkError:
+            raise
+        except Exception as error:
+            return self._fault("store", error)
+
+    def _finish(self, sink: Sink, intake: _Intake) -> Response:
+        try:
+            if intake.error is None:
+                try:
+                    return sink.finish()
+                except NetworkError:
+                    raise
+                except Exception as error:
+                    return sink.failed(error)
+            return sink.failed(intake.error)
+        except NetworkError:
+            raise
+        except Exception as error:
+            return self._fault("store", error)
+
+    def _abandon(self, sink: Sink, intake: _Intake) -> None:
+        """Nobody is left to answer; a sink that failed already clears up as it would for an answer."""
+        try:
+            if intake.error is None:
+                sink.abandon()
+            else:
+                sink.failed(intake.error)
+        except Exception as error:
+            self._fault("abandon", error)
+
+    # -- every other request -------------------------------------------------------------------------------------
+
+    def _request(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
+        association = self._association
+        association.count_request()
+        data_set = association.collect_data_set(context, allowance) if command.has_data_set else b""
+        if data_set is None:
+            status = OUT_OF_RESOURCES if command.field in _C_SERVICES else RESOURCE_LIMITATION
+            self._respond(context, command, Response(status=status, comment="data set too long"))
+        elif command.field not in commands.REQUESTS:
+            self._respond(context, command, Response(status=UNRECOGNISED_OPERATION))
+        else:
+            with contextlib.closing(self._responses(context, command, data_set)) as responses:
+                for response in responses:
+                    self._respond(context, command, response)
+                    if association.input_waits():
+                        association.cancelled(command.message_id or 0)
+
+    def _responses(
+        self, context: AcceptedContext, command: Command, data_set: bytes
+    ) -> Generator[Response, None, None]:
+        """What the services yield; their exception becomes a response of its own."""
+        answers: Iterable[Response] = ()
+        try:
+            answers = self._services.request(self._association, context, command, data_set)
+            yield from answers
+        except NetworkError:
+            raise
+        except Exception as error:
+            yield self._fault(command.name, error)
+
+    def _respond(self, context: AcceptedContext, command: Command, response: Response) -> None:
+        answer = Command(
+            field=command.field | commands.RESPONSE_BIT,
+            responded_to=command.message_id,
+            affected_class=command.affected_class or command.requested_class,
+            affected_instance=response.affected_instance or command.affected_instance or command.requested_instance,
+            status=response.status,
+            error_comment=response.comment,
+            error_id=response.error_id,
+            offending=response.offending,
+            event_type=command.event_type if response.event_type is None else response.event_type,
+            action_type=command.action_type if response.action_type is None else response.action_type,
+            remaining=response.remaining,
+            completed=response.completed,
+            failed=response.failed,
+            warning=response.warning,
+        )
+        self._association.write_message(context, answer, response.data_set)
+        if response.after is not None:
+            response.after(self._association)
+
+    def _fault(self, what: str, error: Exception) -> Response:
+        """A fault of our own: one line for us, 0110 for the peer; the text of unknown exceptions stays out of both."""
+        self._log.error(
+            "request_failed",
+            association=self._association.id,
+            peer=self._association.peer,
+            request=what,
+            error=type(error).__name__,
+        )
+        return Response(status=PROCESSING_FAILURE)
+
+
+class _Intake:
+    """Feeds a sink until it fails; what comes after that is dropped, so that the association stays in step."""
+
+    __slots__ = ("_write", "error")
+
+    def __init__(self, sink: Sink) -> None:
+        self._write = sink.write
+        self.error: Exception | None = None
+
+    def take(self, piece: memoryview) -> None:
+        if self.error is None:
+            try:
+                self._write(piece)
+            except Exception as error:
+                self.error = error
+
+
+def _drop(_: memoryview) -> None:
+    """Read and forget."""
