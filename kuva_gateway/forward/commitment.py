@@ -1,8 +1,8 @@
 """Asking a destination for storage commitment (PS3.4 annex J), and hearing its results on the same association.
 
-Results that come on an association of the archive's own arrive through the acceptor; both ways end in
-:func:`kuva_gateway.forward.references.read_result`. The default roles are the ones that are needed: the requestor is the
-SCU, sends N-ACTION and receives N-EVENT-REPORT (PS3.7 D.3.3.4), so no role selection is proposed.
+Results on an association of the archive's own arrive through the acceptor; both ways end in ``references.read_result``.
+The default roles are the ones that are needed: the requestor is the SCU, which sends N-ACTION and receives
+N-EVENT-REPORT (PS3.7 D.3.3.4), so no role selection is proposed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from kuva_gateway.network.requestor import RequestorAssociation
 REFERENCES_PER_TRANSACTION = 2000
 """So many references make about 300 KB, and their result as much: below what either side takes as one data set."""
 
+_GLANCE = 0.2  # seconds between looks whether the results came elsewhere
+
 OnResult = Callable[[Result], None]
 
 
@@ -54,8 +56,9 @@ def ask(
 ) -> Outcome | None:
     """Ask all ``questions`` on one association, then listen there for at most ``wait`` seconds or until ``enough()``.
 
-    ``on_asked`` is told the outcome of each request that was sent. ``on_result`` may be called before that, and may raise
-    DeferredError: the archive is then told 0110, and reports again. Returns why the association ended early, else None.
+    ``on_asked`` is told the outcome of each request that was sent. ``on_result`` may be called before that, and may
+    raise DeferredError: the archive is then told 0110, and reports again. Returns why the association ended early,
+    else None.
     """
     listener = _Listener(on_result)
     try:
@@ -74,10 +77,10 @@ def ask(
                 data_set = write_request(question.transaction_uid, question.references, context.transfer_syntax)
                 answer = association.action(
                     context,
-                    uids.STORAGE_COMMITMENT_PUSH_MODEL,
-                    uids.STORAGE_COMMITMENT_INSTANCE,
-                    REQUEST_COMMITMENT,
-                    data_set,
+                    sop_class=uids.STORAGE_COMMITMENT_PUSH_MODEL,
+                    sop_instance=uids.STORAGE_COMMITMENT_INSTANCE,
+                    action_type=REQUEST_COMMITMENT,
+                    data_set=data_set,
                 )
                 on_asked(question, outcome.classify(answer.status, answer.comment))
             _listen(association, wait, enough)
@@ -91,8 +94,8 @@ def _listen(association: RequestorAssociation, wait: float, enough: Callable[[],
     deadline = time.monotonic() + wait
     while not enough() and (left := deadline - time.monotonic()) > 0:
         try:
-            association.wait_event(left)
-        except (errors.TimedOut, errors.Released, errors.ConnectionLost, errors.Aborted):
+            association.wait_event(min(left, _GLANCE))
+        except (errors.Released, errors.ConnectionLost, errors.Aborted):
             return
 
 

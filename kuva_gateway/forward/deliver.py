@@ -9,13 +9,14 @@ is not sent). Retries nothing and never sleeps.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from kuva_gateway.dicom import part10
 from kuva_gateway.dicom.header import HeaderError
-from kuva_gateway.errors import DamageError
+from kuva_gateway.errors import DamageError, GatewayError
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_break, judge_call
 from kuva_gateway.forward.contexts import Group, Pair, split
@@ -89,8 +90,8 @@ def deliver(
     """Send ``instances`` in as few associations as their kinds need.
 
     ``priority`` is the C-STORE's own (0 medium, 1 high, 2 low). When ``stopping`` turns true, the instance in hand is
-    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise OSError or DamageError: that instance is
-    then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through.
+    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise OSError or DamageError: that instance
+    is then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through.
     """
     attempt = _Attempt(call=call, open_file=open_file, on_answer=on_answer, priority=priority, stopping=stopping)
     for group in split(instances):
@@ -117,17 +118,18 @@ class _Attempt:
         return self.delivery.ended is not None or self.delivery.stopped
 
     def send_group(self, group: Group[Sendable]) -> None:
-        try:
-            association = self.call.associate([(abstract, (transfer,)) for abstract, transfer in group.pairs])
-        except errors.NetworkError as error:
-            self.delivery.ended = judge_call(error)
-            return
-        with association:
-            accepted = {(c.abstract_syntax, c.transfer_syntax): c for c in association.contexts.values() if c.scu}
-            for instance in group.instances:
-                if self.over:
-                    break
-                self._send(association, accepted, instance)
+        """Send one association's worth; a further association where a damaged file has cost us the first."""
+        waiting = deque(group.instances)
+        while waiting and not self.over:
+            try:
+                association = self.call.associate([(abstract, (transfer,)) for abstract, transfer in group.pairs])
+            except errors.NetworkError as error:
+                self.delivery.ended = judge_call(error)
+                return
+            with association:
+                accepted = {(c.abstract_syntax, c.transfer_syntax): c for c in association.contexts.values() if c.scu}
+                while waiting and association.open and not self.over:
+                    self._send(association, accepted, waiting.popleft())
 
     def _send(
         self, association: RequestorAssociation, accepted: dict[Pair, AcceptedContext], instance: Sendable
@@ -136,27 +138,28 @@ class _Attempt:
         if instance.sop_class in self.classes:
             found = self.classes[instance.sop_class]
         elif context is None:
-            found = _rejected(association, instance)
+            found = outcome.context_rejected(instance.sop_class, instance.transfer_syntax)
         else:
             found = self._store(association, context, instance)
         self._note(instance, found)
 
     def _store(self, association: RequestorAssociation, context: AcceptedContext, instance: Sendable) -> Outcome:
         try:
-            file = self.open_file(instance.digest)
-        except (OSError, DamageError) as error:
-            return outcome.unreadable(type(error).__name__)
-        with file:
-            try:
+            with self.open_file(instance.digest) as file:
                 offset, length = _data_set(file, instance)
-            except (OSError, HeaderError, DamageError) as error:
-                return outcome.unreadable(str(error))
-            try:
                 answer = association.store(
-                    context, instance.sop_class, instance.sop_instance, file, offset, length, priority=self.priority
+                    context,
+                    sop_class=instance.sop_class,
+                    sop_instance=instance.sop_instance,
+                    descriptor=file.fileno(),
+                    offset=offset,
+                    length=length,
+                    priority=self.priority,
                 )
-            except errors.NetworkError as error:
-                return judge_break(error)
+        except errors.NetworkError as error:
+            return judge_break(error)
+        except (OSError, HeaderError, DamageError) as error:
+            return outcome.unreadable(str(error) if isinstance(error, GatewayError) else type(error).__name__)
         return outcome.classify(answer.status, answer.comment)
 
     def _note(self, instance: Sendable, found: Outcome) -> None:

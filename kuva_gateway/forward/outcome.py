@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kuva_gateway.dicom import statuses
+from kuva_gateway.dicom import statuses, syntaxes, uids
 
 
 class Kind(StrEnum):
@@ -137,15 +137,14 @@ def no_answer(comment: str) -> Outcome:
     return Outcome(kind=Kind.UNKNOWN, scope=Scope.STUDY, code="no-answer", meaning="no answer", comment=comment)
 
 
-def context_rejected(result: int, sop_class: str, transfer_syntax: str) -> Outcome:
-    """The presentation context was not accepted (PS3.8 table 9-18: 3 abstract syntax, 4 transfer syntaxes, 1 user)."""
-    whole_class = result == 3
+def context_rejected(sop_class: str, transfer_syntax: str) -> Outcome:
+    """The destination did not accept the presentation context that this kind of instance needs (PS3.8 9.3.3.2)."""
     return Outcome(
         kind=Kind.PERSON,
-        scope=Scope.SOP_CLASS if whole_class else Scope.INSTANCE,
-        code=f"context-{result}",
-        meaning="SOP class not accepted" if whole_class else "transfer syntax not accepted",
-        comment=f"{sop_class} in {transfer_syntax}",
+        scope=Scope.INSTANCE,
+        code="context",
+        meaning="presentation context not accepted",
+        comment=f"{uids.class_name(sop_class)} ({sop_class}) in {syntaxes.name(transfer_syntax)} ({transfer_syntax})",
     )
 
 

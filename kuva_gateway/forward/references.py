@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
-from pydicom.filebase import DicomBytesIO
 
 from kuva_gateway.dicom import statuses, syntaxes
 from kuva_gateway.errors import GatewayError

@@ -42,9 +42,7 @@ class Wakeups:
             timezone=UTC,
         )
         for name, tick in ticks.items():
-            self._scheduler.add_job(
-                self._run, "interval", seconds=tick.every, id=name, args=(name, tick.call)
-            )
+            self._scheduler.add_job(self._run, "interval", seconds=tick.every, id=name, args=(name, tick.call))
 
     def start(self) -> None:
         """Begin to call; the first calls come after their first interval."""

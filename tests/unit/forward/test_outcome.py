@@ -94,13 +94,11 @@ def test_silence_after_everything_was_sent_is_neither_success_nor_failure() -> N
 
 
 def test_a_rejected_context_names_class_and_syntax() -> None:
-    refused_class = context_rejected(3, "1.2.3", "1.2.4")
-    refused_syntax = context_rejected(4, "1.2.3", "1.2.4")
-    assert refused_class.scope is Scope.SOP_CLASS
-    assert refused_syntax.scope is Scope.INSTANCE
-    assert refused_class.kind is refused_syntax.kind is Kind.PERSON
-    assert "1.2.3" in refused_syntax.comment
-    assert "1.2.4" in refused_syntax.comment
+    outcome = context_rejected("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.4.70")
+    assert outcome.kind is Kind.PERSON
+    assert outcome.scope is Scope.INSTANCE
+    assert "CT Image Storage" in outcome.comment
+    assert "1.2.840.10008.1.2.4.70" in outcome.comment
 
 
 @pytest.mark.parametrize(
