@@ -1,0 +1,139 @@
+"""The docs are held to the code: a command, a setting or a rule that nobody wrote about fails here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from kuva_gateway.cli.main import commands
+from kuva_gateway.cli.studies import STATES
+from kuva_gateway.config.model import Configuration, Destination, Peer
+from tests.support import ROOT
+
+README = (ROOT / "README.rst").read_text(encoding="utf-8")
+CONFIG = (ROOT / "conf" / "kuva-gateway.yaml").read_text(encoding="utf-8")
+
+
+def prose() -> str:
+    return README + "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.rst")))
+
+
+def command_lines(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command of the tree as the words one types."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from command_lines(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(command_lines(commands))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
+    *group, name = words
+    # "queue hold|release|cancel" documents three; "documents show" may stand without the program's name.
+    pattern = r"\b" + r"\s+".join([*map(re.escape, group), rf"(?:[a-z]+\|)*{re.escape(name)}"]) + r"\b"
+    assert re.search(pattern, README), f"kuva-gateway {' '.join(words)} is not documented"
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    known = {" ".join(words) for words in COMMANDS} | {words[0] for words in COMMANDS}
+    for line in re.findall(r"kuva-gateway ((?:[a-z|]+ ?){1,2})", README.replace("``", " ")):
+        first, *rest = line.split()
+        names = (
+            rest[0].split("|") if rest and any(words[0] == first and len(words) > 1 for words in COMMANDS) else [None]
+        )
+        for name in names:
+            assert (first if name is None else f"{first} {name}") in known, f"there is no kuva-gateway {line}"
+
+
+def keys(value: dict[str, object], path: str = "") -> Iterator[str]:
+    """Every key of a nested mapping, with dots."""
+    for key, inner in value.items():
+        yield f"{path}{key}"
+        if isinstance(inner, dict) and inner:
+            yield from keys(inner, f"{path}{key}.")
+
+
+def shipped() -> dict[str, object]:
+    value: dict[str, object] = yaml.safe_load(CONFIG)
+    return value
+
+
+def test_the_shipped_configuration_has_every_key() -> None:
+    model = Configuration(environment="test").model_dump(mode="json")
+    assert set(keys(shipped())) == set(keys(model))
+
+
+def test_the_shipped_configuration_equals_the_defaults() -> None:
+    assert Configuration.model_validate(shipped()) == Configuration(environment="test")
+
+
+def test_every_top_level_key_has_a_comment_above_it() -> None:
+    lines = CONFIG.splitlines()
+    for key in shipped():
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{key}:")]
+        above = lines[at - 1]
+        assert above.startswith("#") or re.match(r"[a-z_]+:", above), f"{key} has no comment above it"
+
+
+@pytest.mark.parametrize("model", [Peer, Destination], ids=["peer", "destination"])
+def test_every_key_of_a_list_entry_is_shown_in_the_shipped_configuration(model: type[Peer] | type[Destination]) -> None:
+    for key in model.model_fields:
+        assert re.search(rf"^#\s+(- )?{key}:", CONFIG, re.MULTILINE), f"{key} is not documented"
+
+
+def test_examples_in_the_shipped_configuration_are_ones_that_load() -> None:
+    examples = re.findall(r"(?:^#   .*\n)+", CONFIG, re.MULTILINE)
+    assert len(examples) >= 2
+    for example, model in zip(examples, (Peer, Destination), strict=False):
+        (entry,) = yaml.safe_load("\n".join(line[2:] for line in example.splitlines()))
+        model.model_validate(entry)
+
+
+def test_every_state_is_explained_in_the_flow() -> None:
+    later = {"withdrawn", "removed"}
+    flow = (ROOT / "docs" / "flow.rst").read_text(encoding="utf-8")
+    for state in set(STATES) - later:
+        assert state in flow, f"the state {state} is not in docs/flow.rst"
+
+
+def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
+    text = prose() + (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:scripts/|\.ci/)[a-z][a-z-]*[a-z]\b(?!\.py)", text))
+    assert {"scripts/test", "scripts/quickstart", ".ci/run"} <= named
+    for script in named:
+        path = ROOT / script
+        assert path.is_file(), script
+        assert path.stat().st_mode & 0o111, f"{script} is not executable"
+
+
+SHELL_SCRIPTS = [
+    path
+    for path in (*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run")
+    if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh\n")
+]
+
+
+@pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda path: path.name)
+def test_shell_scripts_are_ones_that_a_plain_sh_can_read(script: Path) -> None:
+    subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
+
+
+def test_every_page_has_titles_that_are_underlined_in_full() -> None:
+    for path in [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for title, under in pairwise(lines):
+            if title.strip() and not title.startswith((" ", "=")) and re.fullmatch(r"(=|-){4,}", under):
+                assert len(under) >= len(title), f"{path.name}: {title}"
