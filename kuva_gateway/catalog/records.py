@@ -1,0 +1,300 @@
+"""What the catalog hands out and takes in: frozen records without behaviour.
+
+Times are aware datetimes in UTC; ids are the catalog's own integers and mean nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from kuva_gateway.clinical.documents import ImagingDocument
+from kuva_gateway.dicom.header import Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRecord:
+    """One study as its row stands."""
+
+    id: int
+    study_instance_uid: str
+    state: str
+    revision: int
+    """Grows with every instance that arrives after the study has settled."""
+    facts_version: int
+    """Grows with every document, link or code list that may change the verdict."""
+    patient_id: str
+    accession_number: str
+    study_date: str
+    """As received (YYYYMMDD), "" when absent."""
+    modalities: tuple[str, ...]
+    procedure_code: str | None
+    """The code that all sources agree on, else None."""
+    series: int
+    instances: int
+    bytes: int
+    peer: str
+    """The configured name of the peer that sent the first instance; "" when a rebuild could not know it."""
+    first_arrival: datetime
+    last_arrival: datetime
+    delivered: bool
+    """Some instance has been sent to some destination."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactSet:
+    """Instances of a study whose headers say the same about everything that is judged."""
+
+    header: Header
+    """``Header.facts()`` of these instances."""
+    instances: int
+    example_sop_instance_uid: str
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedDocument:
+    """A document that belongs to a study."""
+
+    document: ImagingDocument
+    current: bool
+    """No newer version of it, and no document that replaces it, is here."""
+    linked_by: str
+    """``study_uid`` or ``accession``."""
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFinding:
+    """What the indexer saw of one instance (DUP-01, UID-02) or of the study's state (QUA-02)."""
+
+    rule: str
+    severity: str
+    where: str
+    sop_instance_uid: str
+    other_uid: str
+    """UID-02: the other study's UID; DUP-01: empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyView:
+    """A study and everything that its verdict depends on, read in one transaction."""
+
+    study: StudyRecord
+    facts: tuple[FactSet, ...]
+    documents: tuple[LinkedDocument, ...]
+    instance_findings: tuple[InstanceFinding, ...]
+    revision: int
+    facts_version: int
+    delivered: bool
+
+
+class FindingLike(Protocol):
+    """What :func:`~kuva_gateway.catalog.studies.record_verdict` needs of a finding; validation's own has it."""
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def remedy(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRecord:
+    """A finding as it is written."""
+
+    rule: str
+    severity: str
+    where: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationPlan:
+    """Where an accepted study goes."""
+
+    name: str
+    required: bool = True
+    """The study is archived only when this destination is complete."""
+    commitment: bool = True
+    """The destination offers storage commitment: complete means committed, else sent."""
+    priority: int = 0
+    """Entries with a greater number go first."""
+
+
+class Unsettled(NamedTuple):
+    """A study in ``receiving`` whose time has come, as far as the catalog can tell."""
+
+    study_instance_uid: str
+    revision: int
+    last_arrival: datetime
+    overdue: bool
+    """``settle_at_most`` has passed since the first receipt of this revision: settle it whatever is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryRecord:
+    """One queue entry: a study's revision on its way to one destination."""
+
+    id: int
+    study_instance_uid: str
+    revision: int
+    destination: str
+    state: str
+    priority: int
+    attempts: int
+    """Attempts begun so far, the present one included."""
+    created_at: datetime
+    next_attempt_at: datetime | None
+    lease_until: datetime | None
+    owner: str
+    required: bool
+    commitment: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingInstance:
+    """One instance that an entry has yet to deliver, or that is sent and not confirmed."""
+
+    instance_id: int
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    digest: str
+    """SHA-256 of the whole file, in hexadecimal: its name in the spool."""
+    size: int
+    """Bytes of the whole file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One attempt at a delivery or at asking for commitment, as it ended."""
+
+    started_at: datetime
+    ended_at: datetime
+    outcome: str
+    """``delivered``, ``deferred``, ``failed`` or what the queue calls it."""
+    code: str = ""
+    """A DIMSE status in hexadecimal or a word of our own such as ``no-answer``; "" when all went well."""
+    meaning: str = ""
+    comment: str = ""
+    """The peer's Error Comment."""
+    scope: str = ""
+    """``instance``, ``study``, ``sop_class`` or ``destination``."""
+    sent: int = 0
+    warnings: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationState:
+    """Whether a destination rests, and why."""
+
+    name: str
+    resting_until: datetime | None
+    """None: it does not rest. A time that has passed: it may be probed."""
+    since: datetime | None
+    """When the rest began."""
+    code: str
+    why: str
+    times: int
+    """Rests in a row, for growing pauses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedInstance:
+    """One instance of a storage commitment request."""
+
+    instance_id: int
+    sop_class: str
+    sop_instance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedInstance:
+    """One instance that the destination did not commit to, with its failure reason (0008,1197)."""
+
+    instance_id: int
+    sop_class: str
+    sop_instance: str
+    reason: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentRecord:
+    """One storage commitment transaction."""
+
+    transaction_uid: str
+    entry_id: int
+    destination: str
+    study_instance_uid: str
+    asked_at: datetime
+    due_at: datetime
+    answered_at: datetime | None
+    """When the last of its instances was answered for; None while some are not."""
+    waiting: tuple[AskedInstance, ...]
+    """Asked about and not answered for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentOutcome:
+    """What a storage commitment result changed."""
+
+    transaction_uid: str
+    known: bool
+    """False: no such transaction with this destination; nothing was changed."""
+    entry_id: int | None = None
+    study_instance_uid: str = ""
+    committed: int = 0
+    """Instances newly committed by this result."""
+    resend: tuple[FailedInstance, ...] = ()
+    """Failed with 0112 (no such object instance): pending again, and their entry is deferred."""
+    failed: tuple[FailedInstance, ...] = ()
+    """Failed for another reason: still ``sent``; the queue decides."""
+    waiting: tuple[AskedInstance, ...] = ()
+    """Asked about in this transaction and still not answered for."""
+    entry_archived: bool = False
+    study_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What adding a document changed."""
+
+    id: str
+    """The document's own OID."""
+    new: bool
+    """False: this very document was here already; nothing was changed."""
+    superseded: tuple[str, ...]
+    """OIDs of the documents that are no longer current because of it."""
+    studies_affected: tuple[str, ...]
+    """Study Instance UIDs whose question is open again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSummary:
+    """What storing a code list changed, in validity periods."""
+
+    added: int
+    changed: int
+    ended: int
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildSummary:
+    """What a rebuild found."""
+
+    instances: int
+    studies: int
+    arrivals: int
+    bad: Sequence[str]
+    """Digests of stored files that could not be read."""
