@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pynetdicom import AllStoragePresentationContexts
 
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.call import Call, echo
@@ -86,7 +87,7 @@ def test_every_instance_arrives_as_the_bytes_that_are_stored_each_in_its_own_syn
 
 def test_more_kinds_than_an_association_holds_are_all_delivered(shelf: Shelf) -> None:
     syntaxes = [EXPLICIT_LITTLE, IMPLICIT_LITTLE]
-    classes = [f"1.2.840.10008.5.1.4.1.1.{arc}" for arc in ("2", "4", "7")] + [f"1.2.246.99.{n}" for n in range(70)]
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts[:73]]
     instances = [
         shelf.put(number, sop_class=sop_class, syntax=syntax, size=64)
         for number, (sop_class, syntax) in enumerate((c, s) for c in classes for s in syntaxes)
@@ -270,9 +271,8 @@ def test_storescp_gets_the_stored_bytes(shelf: Shelf, tmp_path: Path) -> None:
         assert body[-4000:] == stored[-4000:]
 
 
-@pytest.mark.parametrize("option", ["--refuse", "--reject"])
-def test_storescp_that_refuses_or_rejects_rests(shelf: Shelf, tmp_path: Path, option: str) -> None:
-    with storescp(tmp_path / "received", option) as port:
+def test_storescp_that_refuses_the_association_rests(shelf: Shelf, tmp_path: Path) -> None:
+    with storescp(tmp_path / "received", "--refuse") as port:
         delivery, _ = send(port, shelf, [shelf.put(1)])
     assert delivery.ended is not None
     assert delivery.ended.scope is Scope.DESTINATION
@@ -289,7 +289,13 @@ def test_storescp_that_aborts_is_tried_again_later(shelf: Shelf, tmp_path: Path,
     assert delivery.person is None
 
 
+def test_storescp_that_rejects_those_without_an_implementation_takes_us(shelf: Shelf, tmp_path: Path) -> None:
+    with storescp(tmp_path / "received", "--reject") as port:
+        delivery, _ = send(port, shelf, [shelf.put(1)])
+    assert delivery.complete
+
+
 def test_storescp_that_is_slow_is_waited_for(shelf: Shelf, tmp_path: Path) -> None:
     with storescp(tmp_path / "received", "--sleep-during", "1") as port:
-        delivery, _ = send(port, shelf, [shelf.put(1, size=200_000)])
+        delivery, _ = send(port, shelf, [shelf.put(1, size=20_000)])
     assert delivery.complete
