@@ -15,6 +15,7 @@ import yaml
 from kuva_gateway.cli.main import commands
 from kuva_gateway.cli.studies import STATES
 from kuva_gateway.config.model import Configuration, Destination, Peer
+from tests.studies import load_script
 from tests.support import ROOT
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
@@ -107,6 +108,11 @@ def test_every_state_is_explained_in_the_flow() -> None:
     flow = (ROOT / "docs" / "flow.rst").read_text(encoding="utf-8")
     for state in set(STATES) - later:
         assert state in flow, f"the state {state} is not in docs/flow.rst"
+
+
+def test_the_page_of_states_is_the_one_that_the_tables_give() -> None:
+    page = (ROOT / "docs" / "states.rst").read_text(encoding="utf-8")
+    assert page == load_script("make_states_doc").render(), "run scripts/make-states-doc"
 
 
 def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
