@@ -14,9 +14,9 @@ HEAD = """\
 States
 ======
 
-Written by ``scripts/make-states-doc`` from the tables in ``kuva_gateway/catalog/states.py``; do not edit. Every change of state
-leaves a row in the history (what, from, event, to, when, by whom), which ``kuva-gateway studies trace`` shows. An event that a
-table lacks is an error.
+Written by ``scripts/make-states-doc`` from the tables in ``kuva_gateway/catalog/states.py``; do not edit. Every change
+of state leaves a row in the history (what, from, event, to, when, by whom), which ``kuva-gateway studies trace`` shows.
+An event that a table lacks is an error.
 """
 TABLES = (
     ("Study", "A study, from its first image to its end.", states.STUDY),
