@@ -53,7 +53,8 @@ class Shelf:
         """Store one more instance with ``size`` bytes of pixels."""
         data_set = Dataset()
         data_set.SOPClassUID, data_set.SOPInstanceUID = sop_class, str(generate_uid(None))
-        data_set.StudyInstanceUID = self.study
+        data_set.PatientID = "TEST"
+        data_set.StudyInstanceUID, data_set.SeriesInstanceUID = self.study, f"1.2.246.99.{number % 7}"
         data_set.InstanceNumber = str(number)
         data_set.PixelData = bytes([number % 256]) * size
         data_set["PixelData"].VR = "OB" if not syntaxes.is_implicit(syntax) else "OW"
