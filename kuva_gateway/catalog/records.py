@@ -158,6 +158,8 @@ class EntryRecord:
     owner: str
     required: bool
     commitment: bool
+    resumed: bool = False
+    """Claimed after its lease ran out: what is pending may have been sent without a mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
