@@ -182,7 +182,7 @@ class Acceptor:
             self.forget(one)
 
     def _turn_away(self, bound: socket.socket) -> None:
-        """No descriptor is left: take the connection with the spare one and close it, so that the loop does not spin."""
+        """No descriptor is left: take the connection with the spare one and close it, lest the loop spin."""
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1

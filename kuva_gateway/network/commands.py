@@ -8,8 +8,8 @@ stripped of their padding and never longer than the command set itself.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kuva_gateway.network.errors import CommandError
 
@@ -123,70 +123,56 @@ _UL_ELEMENT = struct.Struct("<HHLL")
 _US = struct.Struct("<H")
 _TAG = struct.Struct("<HH")
 
+_UID, _TEXT, _NUMBER, _TAGS = range(4)
+_PADDING = {_UID: b"\0", _TEXT: b" "}
+_DATA_SET_TYPE = 0x0800
 
-def _uid(value: str) -> bytes:
-    raw = value.encode("ascii", "replace")
-    return raw + b"\0" if len(raw) & 1 else raw
-
-
-def _text(value: str) -> bytes:
-    raw = value.encode("ascii", "replace")
-    return raw + b" " if len(raw) & 1 else raw
-
-
-def _tags(value: tuple[int, ...]) -> bytes:
-    return b"".join(_TAG.pack(tag >> 16, tag & 0xFFFF) for tag in value)
-
-
-# Element number in group 0000 -> attribute of Command, how its bytes are made; in the order of the wire.
-_TEXT_ELEMENTS: dict[int, tuple[str, Callable[[str], bytes]]] = {
-    0x0002: ("affected_class", _uid),
-    0x0003: ("requested_class", _uid),
-    0x0600: ("move_destination", _text),
-    0x0902: ("error_comment", _text),
-    0x1000: ("affected_instance", _uid),
-    0x1001: ("requested_instance", _uid),
-    0x1030: ("move_originator", _text),
-}
-_NUMBER_ELEMENTS: dict[int, str] = {
-    0x0100: "field",
-    0x0110: "message_id",
-    0x0120: "responded_to",
-    0x0700: "priority",
-    0x0900: "status",
-    0x0903: "error_id",
-    0x1002: "event_type",
-    0x1008: "action_type",
-    0x1020: "remaining",
-    0x1021: "completed",
-    0x1022: "failed",
-    0x1023: "warning",
-    0x1031: "move_originator_id",
-}
-_TAG_ELEMENTS: dict[int, str] = {0x0901: "offending", 0x1005: "attributes"}
-_ORDER = sorted([*_TEXT_ELEMENTS, *_NUMBER_ELEMENTS, *_TAG_ELEMENTS, 0x0800])
+# Element number in group 0000, attribute of Command, kind; in the order of the wire (PS3.7 E.1).
+_ELEMENTS: tuple[tuple[int, str, int], ...] = (
+    (0x0002, "affected_class", _UID),
+    (0x0003, "requested_class", _UID),
+    (0x0100, "field", _NUMBER),
+    (0x0110, "message_id", _NUMBER),
+    (0x0120, "responded_to", _NUMBER),
+    (0x0600, "move_destination", _TEXT),
+    (0x0700, "priority", _NUMBER),
+    (_DATA_SET_TYPE, "has_data_set", _NUMBER),
+    (0x0900, "status", _NUMBER),
+    (0x0901, "offending", _TAGS),
+    (0x0902, "error_comment", _TEXT),
+    (0x0903, "error_id", _NUMBER),
+    (0x1000, "affected_instance", _UID),
+    (0x1001, "requested_instance", _UID),
+    (0x1002, "event_type", _NUMBER),
+    (0x1005, "attributes", _TAGS),
+    (0x1008, "action_type", _NUMBER),
+    (0x1020, "remaining", _NUMBER),
+    (0x1021, "completed", _NUMBER),
+    (0x1022, "failed", _NUMBER),
+    (0x1023, "warning", _NUMBER),
+    (0x1030, "move_originator", _TEXT),
+    (0x1031, "move_originator_id", _NUMBER),
+)
+_BY_NUMBER = {element: (name, kind) for element, name, kind in _ELEMENTS}
 
 
 def encode(command: Command) -> bytes:
     """The command set as it goes on the wire: implicit little endian with its group length (PS3.7 6.3.1)."""
     parts: list[bytes] = []
-    for element in _ORDER:
-        if (number := _NUMBER_ELEMENTS.get(element)) is not None:
-            value = getattr(command, number)
-            if value is not None:
-                parts.append(_US_ELEMENT.pack(0, element, 2, value))
-        elif (text := _TEXT_ELEMENTS.get(element)) is not None:
-            value = getattr(command, text[0])
-            if value:
-                raw = text[1](value)
-                parts.append(_HEADER.pack(0, element, len(raw)) + raw)
-        elif (tags := _TAG_ELEMENTS.get(element)) is not None:
-            value = getattr(command, tags)
-            if value:
-                raw = _tags(value)
-                parts.append(_HEADER.pack(0, element, len(raw)) + raw)
-        else:
-            parts.append(_US_ELEMENT.pack(0, element, 2, HAS_DATA_SET if command.has_data_set else NO_DATA_SET))
+    for element, name, kind in _ELEMENTS:
+        value = getattr(command, name)
+        if value is None or value == "" or value == ():
+            continue
+        if kind == _NUMBER:
+            if element == _DATA_SET_TYPE:
+                value = HAS_DATA_SET if value else NO_DATA_SET
+            parts.append(_US_ELEMENT.pack(0, element, 2, value))
+            continue
+        raw = _tag_bytes(value) if kind == _TAGS else value.encode("ascii", "replace")
+        if len(raw) & 1:
+            raw += _PADDING[kind]
+        parts.append(_HEADER.pack(0, element, len(raw)))
+        parts.append(raw)
     body = b"".join(parts)
     return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
 
@@ -202,45 +188,42 @@ def decode(data: bytes | bytearray | memoryview) -> Command:
     """
     raw = bytes(data)
     position, end = 0, len(raw)
-    values: dict[str, object] = {}
-    data_set_type: int | None = None
+    values: dict[str, Any] = {}
     while position < end:
         if end - position < 8:
             raise CommandError("a command set ends in the middle of an element")
         group, element, length = _HEADER.unpack_from(raw, position)
         position += 8
-        if group != 0:
+        if group:
             raise CommandError(f"a command set holds an element of group {group:04X}")
         if length > end - position:
             raise CommandError(f"element (0000,{element:04X}) is longer than its command set")
-        value = raw[position : position + length]
+        known = _BY_NUMBER.get(element)
+        if known is not None:
+            values[known[0]] = _value(element, known[1], raw[position : position + length])
         position += length
-        if (number := _NUMBER_ELEMENTS.get(element)) is not None:
-            values[number] = _number(element, value)
-        elif (text := _TEXT_ELEMENTS.get(element)) is not None:
-            values[text[0]] = value.rstrip(b"\0 ").lstrip(b" ").decode("ascii", "replace")
-        elif element == 0x0800:
-            data_set_type = _number(element, value)
-        elif (tags := _TAG_ELEMENTS.get(element)) is not None:
-            values[tags] = _tag_list(element, value)
-    if "field" not in values or data_set_type is None:
+    if "field" not in values or "has_data_set" not in values:
         raise CommandError("a command set lacks its Command Field or its Command Data Set Type")
-    command = Command(**values, has_data_set=data_set_type != NO_DATA_SET)  # type: ignore[arg-type]
+    values["has_data_set"] = values["has_data_set"] != NO_DATA_SET
+    command = Command(**values)
     _require_ids(command)
     return command
 
 
-def _number(element: int, value: bytes) -> int:
-    if len(value) != 2:
-        raise CommandError(f"element (0000,{element:04X}) is not one number of two bytes")
-    number: int = _US.unpack(value)[0]
-    return number
+def _value(element: int, kind: int, raw: bytes) -> object:
+    if kind == _NUMBER:
+        if len(raw) != 2:
+            raise CommandError(f"element (0000,{element:04X}) is not one number of two bytes")
+        return _US.unpack(raw)[0]
+    if kind == _TAGS:
+        if len(raw) % 4:
+            raise CommandError(f"element (0000,{element:04X}) is no list of tags")
+        return tuple(group << 16 | number for group, number in _TAG.iter_unpack(raw))
+    return raw.strip(b"\0 ").decode("ascii", "replace")
 
 
-def _tag_list(element: int, value: bytes) -> tuple[int, ...]:
-    if len(value) % 4:
-        raise CommandError(f"element (0000,{element:04X}) is no list of tags")
-    return tuple(group << 16 | number for group, number in _TAG.iter_unpack(value))
+def _tag_bytes(tags: tuple[int, ...]) -> bytes:
+    return b"".join(_TAG.pack(tag >> 16, tag & 0xFFFF) for tag in tags)
 
 
 def _require_ids(command: Command) -> None:

@@ -69,6 +69,7 @@ class Wire:
         self.sent = 0  # bytes written so far
         self.busy = False
         self.over = False
+        self._begun = False  # whether a PDV of the message in progress has come
         self._lock = threading.Lock()  # so that a drain and a message's first byte cannot cross
         self._draining: Stopped | None = None  # ends it before the next message
         self._stopped: Stopped | None = None  # ends it at the next read or write
@@ -99,6 +100,7 @@ class Wire:
             raise ProtocolViolation(str(error), source=pdus.BY_USER) from None
 
     def _await_first_byte(self, first: Allowance) -> None:
+        self._begun = False
         with self._lock:
             self.busy = False
             if self._draining:
@@ -116,6 +118,7 @@ class Wire:
         number, raw, last = 0, b"", False
         while not last:
             context, control = self.stream.pdv(allowance, self._other_pdu)
+            self._begun = True
             if not control & pdus.COMMAND_BIT:
                 raise ProtocolViolation("a data set came where a command was due", reason=pdus.UNEXPECTED_PDU)
             if number and context != number:
@@ -170,7 +173,7 @@ class Wire:
             raise self._aborted(length)
         if kind == pdus.RELEASE_RQ:
             self.stream.body(length, Allowance("release", self.timers.release))
-            raise Released(phase="message" if self.busy else "idle")
+            raise Released(phase="message" if self._begun else "idle")
         raise ProtocolViolation(f"a PDU of type {kind:02X} is out of place", reason=pdus.UNEXPECTED_PDU)
 
     def _aborted(self, length: int) -> Aborted:
