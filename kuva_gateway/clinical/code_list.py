@@ -1,7 +1,7 @@
 """The code list's files: the official exports in all their forms, read into periods of validity.
 
-Keeps nothing. Columns are matched by name, never by place; a row that cannot be trusted goes to ``bad`` with its line and
-the reason, and no cell of it is used.
+Keeps nothing. Columns are matched by name, never by place; a row that cannot be trusted goes to ``bad`` with its line
+and the reason, and no cell of it is used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CodeList:
     bad: tuple[BadRow, ...] = ()
 
 
-def read_code_list(name: str, data: bytes, progress: Callable[[int, int], None] | None = None) -> CodeList:
+def read_code_list(name: str, data: bytes, progress: Callable[[int], None] | None = None) -> CodeList:
     """Read an export.
 
     Parameters
@@ -41,7 +41,7 @@ def read_code_list(name: str, data: bytes, progress: Callable[[int, int], None] 
     name
         The file's name, for errors only: the form is told from the content.
     progress
-        Called now and then with the rows read so far and the rows in all.
+        Called now and then with the number of rows read so far.
 
     Raises
     ------

@@ -1,11 +1,11 @@
 """Procedure codes: what one row of the national code list says, and which code a study names.
 
-Keeps no state. A code may have several periods of validity, so what is valid is always asked for a day: that of the study,
-not today's. Nothing here knows a code by heart except the laboratory's ECG numbers, which the laboratory's own list does
-not mark as imaging.
+Keeps no state. A code may have several periods of validity, so what is valid is always asked for a day: that of the
+study, not today's. Nothing here knows a code by heart except the laboratory's ECG numbers, which the laboratory's own
+list does not mark as imaging.
 
-Source: the official export of the classification (1.2.246.537.6.2) and the archive's page; the method letters are inferred
-from the names in the list.
+Source: the official export of the classification (1.2.246.537.6.2) and the archive's page; the method letters are
+inferred from the names in the list.
 """
 
 from __future__ import annotations
@@ -126,12 +126,12 @@ def ecg_kind(code: str) -> Literal["rest", "stress", "long"] | None:
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether ``text`` has the form of a usable procedure code: two letters and three characters, a digit among them."""
+    """Whether ``text`` has the form of a usable code: two letters and three characters, a digit among them."""
     return len(text) == 5 and _CODE.fullmatch(text) is not None
 
 
 def known_scheme(designator: str, uid: str) -> str | None:
-    """The OID, without version, of the national code list that a DICOM coding scheme names; None for any other scheme.
+    """The OID, without version, of the national code list that a coding scheme names; None for any other scheme.
 
     Both (0008,010C) Coding Scheme UID and (0008,0102) Coding Scheme Designator are looked at, in this order, because the
     designator that the archive expects is not known to us.

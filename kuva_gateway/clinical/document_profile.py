@@ -1,8 +1,8 @@
 """How imaging documents are read: the extraction profile, which is ours and configurable in every part.
 
 The bodies of the national guides were not available when this was written, so nothing here claims to follow them. The
-header of a document is well known; where a study, its accession number and its kind stand in the body is a default that an
-operator may change.
+header of a document is well known; where a study, its accession number and its kind stand in the body is a default
+that an operator may change.
 """
 
 from __future__ import annotations

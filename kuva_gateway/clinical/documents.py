@@ -1,7 +1,8 @@
 """Imaging documents (CDA R2): what the gateway reads in a request, an examination entry or a report.
 
-Keeps nothing; :func:`parse_document` and :func:`explain_document` are one extraction told in two ways, so what is explained
-is what is used. Input is never trusted: no DTD, no entities, no network, bounded size, depth and number of elements.
+Keeps nothing; :func:`parse_document` and :func:`explain_document` are one extraction told in two ways, so what is
+explained is what is used. Input is never trusted: no DTD, no entities, no network, bounded size, depth and number of
+elements.
 
 Source: the header as in the CDA schemas and examples of the national archive; the body by :mod:`document_profile`.
 """
@@ -104,7 +105,7 @@ def parse_document(data: bytes, profile: Profile | None = None) -> ImagingDocume
 
 
 def explain_document(data: bytes, profile: Profile | None = None) -> list[Explained]:
-    """Every value that :func:`parse_document` finds, with the rule that found it and its line; raises the same errors."""
+    """Every value that :func:`parse_document` finds, with its rule and its line; raises the same errors."""
     from kuva_gateway.clinical.extraction import extract
 
     return extract(data, profile or Profile()).explained()

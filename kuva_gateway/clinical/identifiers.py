@@ -2,7 +2,8 @@
 
 Keeps nothing. No error raised here contains the value it is about, so that every one may be logged.
 
-Source: dvv.fi on the reform of the personal identity code (the separators since 2023); the national code server for OIDs.
+Source: dvv.fi on the reform of the personal identity code (the separators since 2023); the national code server for
+OIDs.
 """
 
 from __future__ import annotations
