@@ -164,9 +164,9 @@ class Missing(StrEnum):
     NEW_TRANSACTION = "new_transaction"
 
 
-# PS3.3 C.14.1.1. Processing failure: a copy that the archive cannot verify is cured by a fresh one.
+# PS3.3 C.14.1.1.
 _COMMITMENT_REASONS: dict[int, Missing] = {
-    statuses.PROCESSING_FAILURE: Missing.RESEND,
+    statuses.PROCESSING_FAILURE: Missing.ASK_LATER,
     statuses.NO_SUCH_INSTANCE: Missing.RESEND,
     statuses.RESOURCE_LIMITATION: Missing.ASK_LATER,
     statuses.CLASS_NOT_SUPPORTED: Missing.PERSON,

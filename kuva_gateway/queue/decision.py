@@ -47,7 +47,7 @@ class Patience:
 def decide(
     delivery: Delivery, *, attempts: int, since: datetime, now: datetime, patience: Patience, rng: random.Random
 ) -> Decision:
-    """Decide about an entry that was made at ``since`` and tried ``attempts`` times before this one."""
+    """Decide about an entry that was made at ``since`` and is tried for the ``attempts``-th time."""
     cause = delivery.cause
     if delivery.complete:
         return Decision(next=Next.DELIVERED)
@@ -64,7 +64,7 @@ def later(
     cause: Outcome, *, attempts: int, since: datetime, now: datetime, patience: Patience, rng: random.Random
 ) -> Decision:
     """When to try again because of ``cause``; given up when that would be later than ``give_up_after``."""
-    due_at = now + patience.schedule.delay(attempts + 1, rng)
+    due_at = now + patience.schedule.delay(attempts, rng)
     if due_at > since + patience.give_up_after:
         return Decision(next=Next.GAVE_UP, cause=cause)
     return Decision(next=Next.DEFERRED, due_at=due_at, cause=cause)

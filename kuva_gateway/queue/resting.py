@@ -52,10 +52,10 @@ class Resting:
         with self._lock:
             return self._until
 
-    def resume(self, until: datetime) -> None:
+    def resume(self, until: datetime, failures: int = 1) -> None:
         """Go on with a rest that was noted before a restart."""
         with self._lock:
-            self._until, self._failures = until, 1
+            self._until, self._failures = until, max(failures, 1)
 
     def failed(self, why: Outcome) -> None:
         """It cannot be used because of ``why``: rest, longer than the last time. Several at once count as one."""

@@ -105,7 +105,7 @@ def test_a_rejected_context_names_class_and_syntax() -> None:
     ("reason", "expected"),
     [
         (0x0112, Missing.RESEND),
-        (0x0110, Missing.RESEND),
+        (0x0110, Missing.ASK_LATER),
         (0x0213, Missing.ASK_LATER),
         (0x0119, Missing.PERSON),
         (0x0122, Missing.PERSON),

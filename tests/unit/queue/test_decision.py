@@ -28,7 +28,7 @@ ONE = Stored(
 )
 
 
-def after(delivery: Delivery, *, attempts: int = 0, age: timedelta = timedelta()) -> Decision:
+def after(delivery: Delivery, *, attempts: int = 1, age: timedelta = timedelta()) -> Decision:
     return decide(delivery, attempts=attempts, since=NOW - age, now=NOW, patience=PATIENCE, rng=random.Random(1))
 
 

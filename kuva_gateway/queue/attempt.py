@@ -1,0 +1,192 @@
+"""One attempt to deliver one claimed entry, from its first look at the ledger to the row that records it.
+
+Promises: what the ledger has as sent or committed is not sent again; what may have been sent without a trace (the
+gateway died before the marks were written, or the archive took everything and did not answer) is asked about before it
+is sent again, where the destination offers storage commitment; whatever happens ends in exactly one of delivered,
+deferred and failed, or, when the catalog is away for good, in a lease that runs out.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from kuva_gateway.catalog import entries
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.records import EntryRecord, PendingInstance
+from kuva_gateway.errors import CatalogUnavailableError, StateError
+from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
+from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.queue.attempts import at_delivery
+from kuva_gateway.queue.commitment import Commitments
+from kuva_gateway.queue.decision import Decision, Next, decide
+from kuva_gateway.queue.lane import Lane
+from kuva_gateway.queue.marks import Marks
+
+CATALOG_PAUSE = 1.0  # seconds between tries to write down what became of an attempt while the catalog is away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every attempt uses. ``open_file`` opens a stored file by its digest; ``stopping`` ends the daemon's work."""
+
+    catalog: Catalog
+    commitments: Commitments
+    open_file: Callable[[str], BinaryIO]
+    owner: str
+    lease: timedelta
+    now: Callable[[], datetime]
+    rng: random.Random
+    log: Any
+    stopping: threading.Event
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The attempt in hand of one worker; :meth:`tick` may be called by any thread."""
+
+    tools: Tools
+    lane: Lane
+    entry: EntryRecord
+    marks: Marks = field(init=False)
+    warnings: int = 0
+    _lost: threading.Event = field(default_factory=threading.Event)
+    _renewed_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.marks = Marks(self._write_marks)
+        self._renewed_at = self.tools.now()
+
+    def run(self) -> Decision:
+        """Deliver what is pending and write down what became of it."""
+        started = self.tools.now()
+        pending = self._pending()
+        delivery = Delivery()
+        if pending:
+            delivery = deliver(
+                self.lane.call,
+                pending,
+                open_file=self.tools.open_file,
+                on_answer=self._note,
+                priority=0,
+                stopping=self._over,
+            )
+        decision = self._decide(delivery)
+        self._persist(lambda: self._record(started, delivery, decision))
+        self._react(delivery, decision, started)
+        return decision
+
+    def tick(self) -> None:
+        """Write marks that are due and keep the lease; what fails is tried at the next tick."""
+        self.marks.flush_if_due()
+        now = self.tools.now()
+        if now - self._renewed_at < self.tools.lease / 3:
+            return
+        self._renewed_at = now
+        if not entries.renew(self.tools.catalog, self.entry.id, self.tools.owner, now + self.tools.lease):
+            self._lost.set()
+
+    def _pending(self) -> list[PendingInstance]:
+        """What is to be sent; after a crash only what the destination says it does not have."""
+        pending = entries.pending_instances(self.tools.catalog, self.entry)
+        if self.entry.resumed and pending and self.lane.commitment:
+            self.tools.commitments.ask_first(self.lane, self.entry, pending)
+            pending = entries.pending_instances(self.tools.catalog, self.entry)
+        return pending
+
+    def _over(self) -> bool:
+        return self.tools.stopping.is_set() or self._lost.is_set()
+
+    def _note(self, instance: Sendable, found: Outcome) -> None:
+        self.warnings += found.kind is Kind.WARNING
+        # Unknown counts as sent where commitment will tell: 0112 makes it pending again, nothing is sent twice blindly.
+        if found.stored or (found.kind is Kind.UNKNOWN and self.lane.commitment):
+            try:
+                self.marks.add(instance.instance_id)
+            except CatalogUnavailableError as error:
+                self.tools.log.warning("sent marks wait for the catalog", entry=self.entry.id, why=str(error))
+
+    def _write_marks(self, ids: Sequence[int]) -> None:
+        entries.mark_sent(self.tools.catalog, self.entry.id, ids, self.tools.now())
+
+    def _decide(self, delivery: Delivery) -> Decision:
+        return decide(
+            delivery,
+            attempts=max(self.entry.attempts, 1),
+            since=self.entry.created_at,
+            now=self.tools.now(),
+            patience=self.lane.patience,
+            rng=self.tools.rng,
+        )
+
+    def _record(self, started: datetime, delivery: Delivery, decision: Decision) -> None:
+        """Marks, state and attempt, in one transaction."""
+        catalog, entry, now = self.tools.catalog, self.entry, self.tools.now()
+        self.marks.flush()
+        attempt = at_delivery(started, now, delivery, decision, warnings=self.warnings)
+        if decision.next is Next.DELIVERED:
+            with catalog.write():
+                entries.delivered(catalog, entry.id, attempt)
+                if self.lane.commitment:
+                    self.tools.commitments.plan(entry)
+        elif decision.next is Next.DEFERRED:
+            assert decision.due_at is not None
+            entries.defer(catalog, entry.id, decision.due_at, attempt)
+        elif decision.next is Next.RETURNED:
+            entries.defer(catalog, entry.id, now, None)
+        else:
+            with catalog.write():
+                entries.mark_failed(catalog, entry.id, _persons(delivery), now)
+                entries.fail(catalog, entry.id, attempt, gave_up=decision.next is Next.GAVE_UP)
+
+    def _persist(self, write: Callable[[], None]) -> None:
+        """Write, however long the catalog is away; a stopping daemon leaves it to the lease."""
+        while True:
+            try:
+                return write()
+            except CatalogUnavailableError as error:
+                self.tools.log.warning("the attempt waits for the catalog", entry=self.entry.id, why=str(error))
+                if self.tools.stopping.wait(CATALOG_PAUSE):
+                    return None
+            except StateError as error:
+                self.tools.log.info("the entry has moved on", entry=self.entry.id, why=str(error))
+                return None
+
+    def _react(self, delivery: Delivery, decision: Decision, started: datetime) -> None:
+        """Tell the destination's rest, the commitment asker and the log."""
+        if delivery.stored:
+            self.lane.resting.delivered()
+        if decision.destination_rests and decision.cause is not None:
+            self.lane.resting.failed(decision.cause)
+        if decision.next is Next.DELIVERED and self.lane.commitment:
+            self.tools.commitments.wake(self.lane.name)
+        cause = decision.cause
+        say = self.tools.log.warning if decision.next in (Next.REFUSED, Next.GAVE_UP) else self.tools.log.info
+        say(
+            "attempt",
+            entry=self.entry.id,
+            study=self.entry.study_instance_uid,
+            destination=self.lane.name,
+            number=self.entry.attempts,
+            outcome=decision.next.value,
+            stored=delivery.stored,
+            failed=len(delivery.failures),
+            unknown=len(delivery.unknown),
+            code=cause.code if cause else "",
+            why=str(cause) if cause else "",
+            next_attempt_at=decision.due_at.isoformat() if decision.due_at else None,
+            seconds=round((self.tools.now() - started).total_seconds(), 3),
+        )
+
+
+def _persons(delivery: Delivery) -> dict[int, str]:
+    """Instances that wait for a person, with their codes."""
+    return {
+        instance.instance_id: found.code
+        for instance, found in delivery.failures
+        if found.kind is Kind.PERSON and found.scope is not Scope.DESTINATION
+    }

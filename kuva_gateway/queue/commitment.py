@@ -1,0 +1,298 @@
+"""Storage commitment: asking for what was delivered, and what follows from the answers (STC-01).
+
+Keeps one asking thread per destination, and which transactions are awaited at this moment; everything else is in the
+catalog. A transaction is written down as due at once together with the delivery, so that a crash between the two
+forgets nothing, and before the N-ACTION goes out, so that no result comes for an unknown one. Promises that results may
+come late, twice, in parts, on any association, or for instances that nobody asked about; that what is overdue is asked
+again under a new transaction UID and never sent again for that alone; and that no worker waits for an archive's answer.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from kuva_gateway.catalog import commitments, entries
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.records import CommitmentOutcome, CommitmentRecord, EntryRecord, PendingInstance
+from kuva_gateway.errors import CatalogUnavailableError, StateError
+from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question, ask
+from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
+from kuva_gateway.forward.references import FailedReference, Reference, Result
+from kuva_gateway.queue.attempts import asked_in_vain, given_up, not_committed
+from kuva_gateway.queue.backoff import jittered
+from kuva_gateway.queue.lane import Lane
+
+ASK_FIRST_WAIT = 10.0  # seconds that a resumed entry waits for what the destination has, before it sends again
+QUESTIONS_PER_ASSOCIATION = 100
+LOOK_EVERY = 30.0  # seconds between looks although nobody woke the asker
+NOT_OFFERED = "no-commitment"
+
+
+class Commitments:
+    """Asks every destination that offers it. ``resent`` is told of a destination that has entries due again."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        now: Callable[[], datetime],
+        new_uid: Callable[[], str],
+        rng: random.Random,
+        log: Any,
+        resent: Callable[[str], None] = lambda destination: None,
+    ) -> None:
+        self._catalog = catalog
+        self._now = now
+        self._new_uid = new_uid
+        self._rng = rng
+        self._log = log
+        self._resent = resent
+        self._lock = threading.Lock()
+        self._awaited: set[str] = set()
+        self._stopping = threading.Event()
+        self._woken: dict[str, threading.Event] = {}
+        self._threads: list[threading.Thread] = []
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def start(self, lanes: Iterable[Lane]) -> None:
+        """Begin to ask the destinations that offer commitment."""
+        for lane in lanes:
+            if lane.commitment:
+                self._woken[lane.name] = threading.Event()
+                thread = threading.Thread(target=self._run, args=(lane,), name=f"commitment {lane.name}")
+                self._threads.append(thread)
+                thread.start()
+
+    def wake(self, destination: str | None = None) -> None:
+        """Something may be due to be asked (None: anywhere)."""
+        for name, event in self._woken.items():
+            if destination in (None, name):
+                event.set()
+
+    def stop(self) -> None:
+        """Ask no more; returns when the threads have ended, at most one short wait for results later."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join()
+
+    def plan(self, entry: EntryRecord) -> None:
+        """Write down that everything of a delivered entry that is not committed is to be asked about at once."""
+        self._write_down(entry.id, entries.unconfirmed_instances(self._catalog, entry), self._now())
+
+    def ask_first(self, lane: Lane, entry: EntryRecord, instances: Sequence[PendingInstance]) -> None:
+        """Ask which of ``instances`` the destination has already, and wait a short while for the answer.
+
+        Without an answer they are sent again: the same bytes once more do no harm, a study that waits for an archive
+        which does not answer does.
+        """
+        questions = self._write_down(entry.id, instances, self._now() + lane.commitment_overdue)
+        self._ask(lane, questions, wait=ASK_FIRST_WAIT)
+        for question in questions:
+            commitments.close(self._catalog, question.transaction_uid, self._now())
+
+    def ask_due(self, lane: Lane) -> int:
+        """Ask all that is due at one destination, in one association; returns how many transactions that were."""
+        if lane.resting.wait() is not None:
+            return 0
+        soon = self._now() + timedelta(microseconds=1)
+        due = [record for record in commitments.overdue(self._catalog, soon) if record.destination == lane.name]
+        questions = [
+            question for record in due[:QUESTIONS_PER_ASSOCIATION] for question in self._question(lane, record)
+        ]
+        if questions:
+            self._ask(lane, questions, wait=lane.commitment_wait.total_seconds())
+        return len(questions)
+
+    def _run(self, lane: Lane) -> None:
+        woken = self._woken[lane.name]
+        while not self._stopping.is_set():
+            try:
+                asked = self.ask_due(lane)
+            except CatalogUnavailableError as error:
+                self._log.warning("asking for commitment waits for the catalog", destination=lane.name, why=str(error))
+                asked = 0
+            except Exception:
+                self._log.error("asking for commitment failed", destination=lane.name, exc_info=True)
+                asked = 0
+            if not asked:
+                woken.wait(LOOK_EVERY)
+                woken.clear()
+        self._catalog.close_thread()
+
+    def _write_down(self, entry_id: int, instances: Sequence[PendingInstance], due_at: datetime) -> list[Question]:
+        questions = []
+        for start in range(0, len(instances), REFERENCES_PER_TRANSACTION):
+            part = instances[start : start + REFERENCES_PER_TRANSACTION]
+            question = Question(
+                transaction_uid=self._new_uid(), references=tuple((i.sop_class, i.sop_instance) for i in part)
+            )
+            commitments.ask(self._catalog, entry_id, question.transaction_uid, [i.instance_id for i in part], due_at)
+            questions.append(question)
+        return questions
+
+    def _question(self, lane: Lane, record: CommitmentRecord) -> Iterator[Question]:
+        """What to ask for a transaction that is due: itself the first time, later a new one in its place."""
+        if not record.waiting:
+            commitments.close(self._catalog, record.transaction_uid, self._now())
+            return
+        references = tuple((instance.sop_class, instance.sop_instance) for instance in record.waiting)
+        if record.due_at <= record.asked_at:
+            yield Question(transaction_uid=record.transaction_uid, references=references)
+            return
+        if self._gave_up(lane, record):
+            return
+        self._log.info("commitment is overdue", entry=record.entry_id, transaction=record.transaction_uid)
+        yield Question(transaction_uid=self._replace(lane, record), references=references)
+
+    def _replace(self, lane: Lane, record: CommitmentRecord) -> str:
+        uid, now = self._new_uid(), self._now()
+        ids = [instance.instance_id for instance in record.waiting]
+        with self._catalog.write():
+            commitments.close(self._catalog, record.transaction_uid, now)
+            commitments.ask(self._catalog, record.entry_id, uid, ids, now + lane.commitment_overdue)
+        return uid
+
+    def _gave_up(self, lane: Lane, record: CommitmentRecord) -> bool:
+        entry, now = entries.find(self._catalog, record.entry_id), self._now()
+        if entry is None or now <= entry.created_at + lane.patience.give_up_after:
+            return False
+        with self._catalog.write():
+            commitments.close(self._catalog, record.transaction_uid, now)
+            self._fail(entry.id, given_up(record.asked_at, now), gave_up=True)
+        return True
+
+    def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> None:
+        uids = {question.transaction_uid for question in questions}
+        left = dict.fromkeys(uids)
+        with self._lock:
+            self._awaited |= uids
+
+        def asked(question: Question, found: Outcome) -> None:
+            left.pop(question.transaction_uid, None)
+            self._asked(lane, question, found)
+
+        def heard(result: Result) -> None:
+            self.on_result(lane.name, result.transaction_uid, result.committed, result.failed)
+
+        def enough() -> bool:
+            with self._lock:
+                return self._stopping.is_set() or not self._awaited & uids
+
+        try:
+            broken = ask(lane.call, questions, on_asked=asked, on_result=heard, wait=wait, enough=enough)
+        finally:
+            with self._lock:
+                self._awaited -= uids
+        if broken is not None:
+            self._not_asked(lane, left, broken)
+
+    def _asked(self, lane: Lane, question: Question, found: Outcome) -> None:
+        """The destination answered an N-ACTION."""
+        now, uid = self._now(), question.transaction_uid
+        if found.stored:
+            commitments.postpone(self._catalog, uid, now + lane.commitment_overdue)
+            self._log.info(
+                "commitment asked", destination=lane.name, transaction=uid, instances=len(question.references)
+            )
+            return
+        due_at = now if found.code == "0131" else now + self._pause(lane, found)
+        self._in_vain(lane, uid, found, due_at)
+
+    def _not_asked(self, lane: Lane, uids: Iterable[str], why: Outcome) -> None:
+        """There was no association, or it ended before these were asked: they are asked later."""
+        if why.scope is Scope.DESTINATION and why.code != NOT_OFFERED:
+            lane.resting.failed(why)
+        for uid in uids:
+            self._in_vain(lane, uid, why, self._now() + self._pause(lane, why))
+
+    def _in_vain(self, lane: Lane, uid: str, why: Outcome, due_at: datetime) -> None:
+        commitments.postpone(self._catalog, uid, due_at)
+        record = commitments.find(self._catalog, uid)
+        if record is not None and why.scope is not Scope.DESTINATION:
+            entries.record_attempt(self._catalog, record.entry_id, asked_in_vain(record.asked_at, self._now(), why))
+        say = self._log.error if why.kind is Kind.PERSON else self._log.warning
+        say(
+            "commitment not asked",
+            destination=lane.name,
+            transaction=uid,
+            code=why.code,
+            why=str(why),
+            again_at=due_at.isoformat(),
+        )
+
+    def _pause(self, lane: Lane, why: Outcome) -> timedelta:
+        if why.kind is Kind.PERSON:
+            return lane.commitment_overdue
+        return min(lane.patience.schedule.delay(1, self._rng), lane.commitment_overdue)
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def on_result(
+        self,
+        destination: str,
+        transaction_uid: str,
+        committed: Sequence[Reference],
+        failed: Sequence[FailedReference],
+    ) -> None:
+        """Take a result, on whichever association it came.
+
+        Raises
+        ------
+        CatalogUnavailableError
+            It cannot be written now: the archive is to be told 0110, so that it reports again.
+        """
+        found = commitments.record_result(self._catalog, transaction_uid, destination, committed, failed, self._now())
+        if not found.known:
+            self._log.warning("a commitment result for nobody", destination=destination, transaction=transaction_uid)
+            return
+        if not found.waiting:
+            with self._lock:
+                self._awaited.discard(transaction_uid)
+        self._log.info(
+            "commitment result",
+            destination=destination,
+            transaction=transaction_uid,
+            entry=found.entry_id,
+            study=found.study_instance_uid,
+            committed=found.committed,
+            resend=len(found.resend),
+            failed=len(found.failed),
+            waiting=len(found.waiting),
+            entry_archived=found.entry_archived,
+            study_archived=found.study_archived,
+        )
+        if found.failed:
+            self._uncommitted(found)
+        if found.resend:
+            self._resent(destination)
+        if found.failed:
+            self.wake(destination)
+
+    def _uncommitted(self, found: CommitmentOutcome) -> None:
+        """Instances that were not committed for another reason than 0112 (STC-01)."""
+        assert found.entry_id is not None
+        now = self._now()
+        cures = {instance.instance_id: classify_commitment(instance.reason) for instance in found.failed}
+        person = [instance for instance in found.failed if cures[instance.instance_id] is Missing.PERSON]
+        at_once = [number for number, cure in cures.items() if cure is Missing.NEW_TRANSACTION]
+        later = [number for number, cure in cures.items() if cure is Missing.ASK_LATER]
+        with self._catalog.write():
+            for numbers, due_at in ((at_once, now), (later, now + jittered(timedelta(minutes=1), self._rng))):
+                if numbers:
+                    commitments.ask(self._catalog, found.entry_id, self._new_uid(), numbers, due_at)
+            if person:
+                codes = {instance.instance_id: f"{instance.reason:04X}" for instance in person}
+                entries.mark_failed(self._catalog, found.entry_id, codes, now)
+                self._fail(found.entry_id, not_committed(now, person[0].reason, len(person)))
+
+    def _fail(self, entry_id: int, attempt: Any, *, gave_up: bool = False) -> None:
+        try:
+            entries.fail(self._catalog, entry_id, attempt, gave_up=gave_up)
+        except StateError as error:
+            self._log.info("the entry has moved on", entry=entry_id, why=str(error))

@@ -1,0 +1,144 @@
+"""A destination as the queue sees it: how it is called, how patiently, and whether it rests."""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from kuva_gateway.catalog import entries
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.records import DestinationPlan
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.forward.call import Call, echo
+from kuva_gateway.forward.outcome import Outcome
+from kuva_gateway.network.timers import Limits, Timers
+from kuva_gateway.queue.backoff import Rest, Schedule
+from kuva_gateway.queue.decision import Patience
+from kuva_gateway.queue.resting import Resting
+
+
+class DestinationLike(Protocol):
+    """What is needed of a destination in the configuration; durations are seconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ae_title(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def calling_ae_title(self) -> str | None: ...
+    @property
+    def tls(self) -> bool: ...
+    @property
+    def required(self) -> bool: ...
+    @property
+    def storage_commitment(self) -> bool: ...
+    @property
+    def commitment_wait(self) -> float: ...
+    @property
+    def commitment_overdue(self) -> float: ...
+    @property
+    def retry(self) -> str: ...
+    @property
+    def give_up_after(self) -> float: ...
+    @property
+    def rest_for(self) -> float: ...
+    @property
+    def rest_at_most(self) -> float: ...
+    @property
+    def workers(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One destination. ``resting`` is shared by all who call it."""
+
+    call: Call
+    patience: Patience
+    resting: Resting
+    workers: int = 2
+    required: bool = True
+    commitment: bool = True
+    commitment_wait: timedelta = timedelta(seconds=2)
+    commitment_overdue: timedelta = timedelta(hours=1)
+
+    @property
+    def name(self) -> str:
+        """The destination's configured name."""
+        return self.call.name
+
+    @property
+    def plan(self) -> DestinationPlan:
+        """What the catalog needs to know of it to make entries."""
+        return DestinationPlan(name=self.name, required=self.required, commitment=self.commitment)
+
+
+def make_lane(
+    catalog: Catalog,
+    destination: DestinationLike,
+    *,
+    ae_title: str,
+    tls: ssl.SSLContext | None,
+    timers: Timers,
+    limits: Limits,
+    now: Callable[[], datetime],
+    rng: random.Random,
+    log: Any,
+) -> Lane:
+    """The lane of a configured destination; a rest that was noted before a restart goes on.
+
+    ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
+    the destination asks for TLS.
+    """
+    call = Call(
+        name=destination.name,
+        host=destination.host,
+        port=destination.port,
+        called_ae=destination.ae_title,
+        calling_ae=destination.calling_ae_title or ae_title,
+        tls=tls if destination.tls else None,
+        timers=timers,
+        limits=limits,
+    )
+    resting = Resting(
+        destination.name,
+        Rest(first=timedelta(seconds=destination.rest_for), longest=timedelta(seconds=destination.rest_at_most)),
+        probe=lambda: echo(call),
+        now=now,
+        rng=rng,
+        log=log,
+        note=lambda until, why: _note(catalog, destination.name, until, why, log),
+    )
+    before = entries.destination_state(catalog, destination.name)
+    if before.resting_until is not None:
+        resting.resume(before.resting_until, before.times)
+    return Lane(
+        call=call,
+        patience=Patience(
+            schedule=Schedule.parse(destination.retry), give_up_after=timedelta(seconds=destination.give_up_after)
+        ),
+        resting=resting,
+        workers=destination.workers,
+        required=destination.required,
+        commitment=destination.storage_commitment,
+        commitment_wait=timedelta(seconds=destination.commitment_wait),
+        commitment_overdue=timedelta(seconds=destination.commitment_overdue),
+    )
+
+
+def _note(catalog: Catalog, name: str, until: datetime | None, why: Outcome | None, log: Any) -> None:
+    """Let operators see the rest; the memory of the running gateway decides, so a catalog that is away is no harm."""
+    try:
+        if until is None or why is None:
+            entries.wake(catalog, name)
+        else:
+            entries.rest(catalog, name, until, why.code, str(why))
+    except CatalogUnavailableError as error:
+        log.warning("the destination's rest is not noted", destination=name, why=str(error))

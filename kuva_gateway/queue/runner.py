@@ -1,0 +1,144 @@
+"""Worker threads that deliver what is due: each destination has its own, so that none waits for another.
+
+Keeps the threads and what each has in hand. Promises that what is due is found in the catalog alone (a wake-up is only
+a hint), that a lease is renewed while its entry is being sent, that a destination which rests is not called but probed,
+and that :meth:`Runner.stop` returns when every worker has finished the instance in hand and given its entry back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from kuva_gateway.catalog import entries
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.queue.attempt import Attempt, Tools
+from kuva_gateway.queue.lane import Lane
+
+LEASE = timedelta(seconds=60)
+LOOK_EVERY = 30.0  # seconds between looks although nobody woke the worker
+CATALOG_PAUSE = 2.0  # seconds between looks while the catalog is away
+PROBE_PAUSE = 0.2  # seconds between looks while another worker probes the destination
+SHORTEST = 0.01  # seconds, so that a clock which stands still does not make a worker spin
+
+
+class Runner:
+    """Delivers entries to all destinations until stopped; ``tools.stopping`` is set by :meth:`stop`."""
+
+    def __init__(self, lanes: Sequence[Lane], tools: Tools) -> None:
+        self._tools = tools
+        self._lanes = {lane.name: LaneWorkers(lane, tools) for lane in lanes}
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        for workers in self._lanes.values():
+            workers.start()
+
+    def wake(self, destination: str | None = None) -> None:
+        """Something may be due at ``destination`` (None: anywhere): look now."""
+        for name, workers in self._lanes.items():
+            if destination in (None, name):
+                workers.wake()
+
+    def tick(self) -> None:
+        """Write marks that waited long enough, and renew leases; to be called every second or so."""
+        for workers in self._lanes.values():
+            workers.tick()
+
+    def stop(self) -> None:
+        """Finish the instances in hand, give back their entries, and end the threads."""
+        self._tools.stopping.set()
+        self.wake()
+        for workers in self._lanes.values():
+            workers.join()
+
+
+class LaneWorkers:
+    """The workers of one destination."""
+
+    def __init__(self, lane: Lane, tools: Tools) -> None:
+        self._lane = lane
+        self._tools = tools
+        self._changed = threading.Condition()
+        self._wakes = 0
+        self._in_hand: dict[int, Attempt] = {}
+        self._threads = [
+            threading.Thread(target=self._run, name=f"deliver {lane.name} {number}")
+            for number in range(1, lane.workers + 1)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until the threads have ended."""
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def wake(self) -> None:
+        """Let every worker look now."""
+        with self._changed:
+            self._wakes += 1
+            self._changed.notify_all()
+
+    def tick(self) -> None:
+        """Keep the marks and leases of what is in hand."""
+        with self._changed:
+            attempts = list(self._in_hand.values())
+        for attempt in attempts:
+            try:
+                attempt.tick()
+            except CatalogUnavailableError as error:
+                self._tools.log.warning("a lease waits for the catalog", entry=attempt.entry.id, why=str(error))
+
+    def _run(self) -> None:
+        while not self._tools.stopping.is_set():
+            seen = self._wakes
+            try:
+                pause = self._look()
+            except CatalogUnavailableError as error:
+                self._tools.log.warning("delivery waits for the catalog", destination=self._lane.name, why=str(error))
+                pause = CATALOG_PAUSE
+            except Exception:
+                self._tools.log.error("a worker failed", destination=self._lane.name, exc_info=True)
+                pause = CATALOG_PAUSE
+            if pause:
+                self._wait(seen, pause)
+        self._tools.catalog.close_thread()
+
+    def _look(self) -> float:
+        """Deliver one entry, if one is due and the destination can be called; seconds until there is reason to look."""
+        resting = self._lane.resting.wait()
+        if resting is not None:
+            if resting or not self._lane.resting.try_again():
+                return max((self._lane.resting.wait() or timedelta()).total_seconds(), PROBE_PAUSE)
+            self.wake()
+            self._tools.commitments.wake(self._lane.name)
+        tools = self._tools
+        entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, tools.owner)
+        if entry is None:
+            return self._until_due()
+        attempt = Attempt(tools, self._lane, entry)
+        with self._changed:
+            self._in_hand[entry.id] = attempt
+        try:
+            attempt.run()
+        finally:
+            with self._changed:
+                del self._in_hand[entry.id]
+        return 0.0
+
+    def _until_due(self) -> float:
+        due = entries.next_due(self._tools.catalog, self._lane.name)
+        if due is None:
+            return LOOK_EVERY
+        return min(max((due - self._tools.now()).total_seconds(), SHORTEST), LOOK_EVERY)
+
+    def _wait(self, seen: int, seconds: float) -> None:
+        with self._changed:
+            if self._wakes == seen and not self._tools.stopping.is_set():
+                self._changed.wait(seconds)
