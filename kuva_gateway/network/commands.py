@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from kuva_gateway.network.errors import CommandError
@@ -153,15 +154,15 @@ _ELEMENTS: tuple[tuple[int, str, int], ...] = (
     (0x1030, "move_originator", _TEXT),
     (0x1031, "move_originator_id", _NUMBER),
 )
+_values = attrgetter(*(name for _, name, _ in _ELEMENTS))
 _BY_NUMBER = {element: (name, kind) for element, name, kind in _ELEMENTS}
 
 
 def encode(command: Command) -> bytes:
     """The command set as it goes on the wire: implicit little endian with its group length (PS3.7 6.3.1)."""
     parts: list[bytes] = []
-    for element, name, kind in _ELEMENTS:
-        value = getattr(command, name)
-        if value is None or value == "" or value == ():
+    for value, (element, _, kind) in zip(_values(command), _ELEMENTS, strict=True):
+        if value is None or (not value and kind != _NUMBER):
             continue
         if kind == _NUMBER:
             if element == _DATA_SET_TYPE:
@@ -189,10 +190,11 @@ def decode(data: bytes | bytearray | memoryview) -> Command:
     raw = bytes(data)
     position, end = 0, len(raw)
     values: dict[str, Any] = {}
+    unpack = _HEADER.unpack_from
     while position < end:
         if end - position < 8:
             raise CommandError("a command set ends in the middle of an element")
-        group, element, length = _HEADER.unpack_from(raw, position)
+        group, element, length = unpack(raw, position)
         position += 8
         if group:
             raise CommandError(f"a command set holds an element of group {group:04X}")
