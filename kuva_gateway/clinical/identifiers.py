@@ -30,11 +30,25 @@ _REGISTER_KEEPER = re.compile(r"1\.2\.246\.10\.[1-9][0-9]*\.19(?:\.(?:0|[1-9][0-
 _FORM = re.compile(r"[0-9]{6}[-+ABCDEFUVWXY][0-9]{3}[0-9A-Y]")
 # The separator carries the century of birth; several stand for the same one since 2023.
 _CENTURIES: Final = {"+": 1800, **dict.fromkeys("-YXWVU", 1900), **dict.fromkeys("ABCDEF", 2000)}
+_FIRST_NUMBER: Final = 2
 _FIRST_TEMPORARY_NUMBER: Final = 900
 
 
+HetuFault = Literal["form", "date", "number", "check"]
+
+
 class IdentifierError(GatewayError, ValueError):
-    """The value is not the identifier it should be; the text says why and never repeats the value."""
+    """The value is not the identifier it should be; the text says why and never repeats the value.
+
+    Attributes
+    ----------
+    fault
+        What is wrong: the form, the date of birth, the individual number, or the check character.
+    """
+
+    def __init__(self, message: str, fault: HetuFault = "form") -> None:
+        super().__init__(message)
+        self.fault: HetuFault = fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +95,14 @@ def parse_hetu(value: str) -> Hetu:
     try:
         birth_date = date(_CENTURIES[text[6]] + int(text[4:6]), int(text[2:4]), int(text[:2]))
     except ValueError:
-        raise IdentifierError("the personal identity code has a birth date that does not exist") from None
+        raise IdentifierError("the personal identity code has a birth date that does not exist", "date") from None
     number = int(text[7:10])
     try:
         stdnum_hetu.validate(text, allow_temporary=True)
     except ValidationError:
-        why = "an individual number that is never given" if number < 2 else "a wrong check character"
-        raise IdentifierError(f"the personal identity code has {why}") from None
+        if number < _FIRST_NUMBER:
+            raise IdentifierError("the personal identity code has an individual number never given", "number") from None
+        raise IdentifierError("the personal identity code has a wrong check character", "check") from None
     return Hetu(
         value=text,
         birth_date=birth_date,
