@@ -19,7 +19,7 @@ from kuva_gateway.dicom.header import HeaderError
 from kuva_gateway.dicom.walk import UNDEFINED
 from kuva_gateway.dicom.wanted import LAST_WAVEFORM_GROUP, TOP, WHOLE, Found, Plan
 
-READ_LIMIT = 16 << 20
+READ_LIMIT = 2 << 20
 """Bytes that pydicom may read of one data set; what is skipped by its length does not count."""
 
 _warnings = threading.Lock()  # the filters of the warnings module belong to the whole process
@@ -86,6 +86,8 @@ def read_with_pydicom(
             )
             if reader.overrun:
                 raise HeaderError("an element claims more than the data set has")
+            if stopped and not data_set:
+                raise HeaderError("the data set begins with what belongs at its end")
             found = _collect(data_set, TOP, reader)
     except HeaderError:
         raise

@@ -26,7 +26,7 @@ _PIECE = 32 * 1024
 _AFTER_A_JUMP = 16 * 1024
 """Bytes that are read first where a long value was skipped: another long one may follow."""
 
-READ_LIMIT = 64 << 20
+READ_LIMIT = 32 << 20
 """Bytes of one data set that are walked over at most, values that are skipped by their length not counted."""
 
 INFLATION_LIMIT = 64 << 20

@@ -19,8 +19,11 @@ DEPTH: Final = 64
 MOST_ITEMS: Final = 4096
 """Items that are read of wanted sequences at most, all together."""
 
-_PROBED: Final = 1024
+_PROBED: Final = 512
 """Bytes from which a skipped value could hide sequences deeper than :data:`DEPTH`: each takes at least sixteen."""
+
+MOST_STEPS: Final = 1_000_000
+"""Sequences, items, elements inside them and long values that one walk takes at most: a second or two of work."""
 
 _ITEM_GROUP: Final = 0xFFFE
 _ITEM: Final = 0xFFFEE000
@@ -110,6 +113,7 @@ class Walk:
         self._last_group = LAST_WAVEFORM_GROUP
         self._levels: list[_Level] = []
         self._items = 0
+        self._steps = 0
         self._thorough = False
 
     @property
@@ -162,12 +166,12 @@ class Walk:
                         self._keep(window, start + 8, length, *top[key])
                         limit = order.limit(self._last_group)
                     elif key & mask > limit:
-                        return self._end(base + start + 8, length)
+                        return self._end(base + start, base + start + 8, length)
                     start += 8 + length
                 elif vr in long:
                     length = unpack_length(window, start + 8)[0]
                     if key & mask > limit:
-                        return self._end(base + start + 12, length)
+                        return self._end(base + start, base + start + 12, length)
                     if (key in top or length >= _PROBED) and self._long(window, base, start + 12, key, vr, length):
                         start = self.position - base
                         return False
@@ -186,7 +190,7 @@ class Walk:
             while True:
                 key, length = unpack(window, start)
                 if key & mask > limit:
-                    return self._end(base + start + 8, length)
+                    return self._end(base + start, base + start + 8, length)
                 if key in top or length >= _PROBED:
                     if self._long(window, base, start + 8, key, 0, length):
                         start = self.position - base
@@ -198,14 +202,22 @@ class Walk:
 
     def _long(self, window: bytes, base: int, value: int, key: int, vr: int, length: int) -> bool:
         """A value of the top level that is wanted, or long: keep it or skip it (False), or enter it (True)."""
+        self._count_step()
         tag, wanted = self._order.top.get(key, (0, None))
         if isinstance(wanted, int) and length != UNDEFINED:
             self._keep(window, value, length, tag, wanted)
             return False
         return self._enter(window, base, value, tag, vr, length, wanted)
 
-    def _end(self, value: int, length: int) -> bool:
-        """Note how far the first element claims to reach that is behind everything wanted."""
+    def _count_step(self) -> None:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise HeaderError("the header has too many parts")
+
+    def _end(self, start: int, value: int, length: int) -> bool:
+        """Note how far the element at offset ``start`` claims to reach, the first behind everything wanted."""
+        if start == 0:
+            raise HeaderError("the data set begins with what belongs at its end")
         if length != UNDEFINED:
             self.ends_at = value + length
         return True
@@ -252,7 +264,7 @@ class Walk:
             self._open(_Level(_ITEMS, base + value + length, implicit, plan), tag)
         else:
             if sequence and length >= _PROBED and window[value : value + 4] == order.item_start:
-                self._probe(window[value : value + length], _ITEMS, implicit)
+                self._probe(window[value : value + length], length, _ITEMS, implicit)
             return False
         self.position = base + value
         return True
@@ -273,11 +285,11 @@ class Walk:
         if len(levels) > 2 * DEPTH:
             raise DepthError(f"more than {DEPTH} sequences are nested")
 
-    def _probe(self, view: bytes, kind: int, implicit: bool) -> None:
+    def _probe(self, view: bytes, length: int, kind: int, implicit: bool) -> None:
         """Raise DepthError if what is about to be skipped nests too deeply; any other fault in there is not ours."""
         probe = Walk(implicit=implicit, big_endian=self._order is _BIG)
         probe._thorough = True
-        probe._levels = [_Level(kind, len(view), implicit, None) for _ in range(len(self._levels) + 1)]
+        probe._levels = [_Level(kind, length, implicit, None) for _ in range(len(self._levels) + 1)]
         try:
             probe.over(view, 0)
         except DepthError:
@@ -289,6 +301,7 @@ class Walk:
         """Walk on inside open sequences until all are closed."""
         levels = self._levels
         while levels:
+            self._count_step()
             level = levels[-1]
             if 0 <= level.end <= self.position:
                 if self.position > level.end:
@@ -315,7 +328,7 @@ class Walk:
             self.position += 8 + length
         elif level.plan is None and length != UNDEFINED and not self._thorough:
             if length >= _PROBED:
-                self._probe(window[start + 8 : start + 8 + length], _ELEMENTS, level.implicit)
+                self._probe(window[start + 8 : start + 8 + length], length, _ELEMENTS, level.implicit)
             self.position += 8 + length
         else:
             self._open_item(window, base, level, length)

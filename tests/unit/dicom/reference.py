@@ -21,7 +21,7 @@ PACKAGES = (Path(pydicom.__file__).parent, Path(pynetdicom.__file__).parent)
 
 
 def shipped_files() -> list[Path]:
-    """Every file of pydicom and pynetdicom that begins like a Part 10 file; only what is installed, nothing is fetched."""
+    """Every installed file of pydicom and pynetdicom that begins like a Part 10 file; nothing is fetched."""
     return sorted(path for package in PACKAGES for path in package.rglob("*") if path.is_file() and _is_part10(path))
 
 
@@ -53,7 +53,7 @@ def read_header(data: bytes, syntax: str) -> Header:
     """The header of a data set, read by pydicom."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data_set = pydicom.dcmread(io.BytesIO(_file(data, syntax)))
+        data_set = pydicom.dcmread(io.BytesIO(_file(data, syntax)), stop_before_pixels=True)
         return header_of(data_set, syntax)
 
 
@@ -109,9 +109,9 @@ def header_of(data_set: Dataset, syntax: str) -> Header:
         institution_name=get("InstitutionName"),
         institution_code=institution[0].value if institution else "",
         instance_number=get("InstanceNumber").strip(),
-        number_of_frames=int(data_set.get("NumberOfFrames") or 0),
-        rows=int(data_set.get("Rows") or 0),
-        columns=int(data_set.get("Columns") or 0),
+        number_of_frames=_number(data_set.get("NumberOfFrames")),
+        rows=_number(data_set.get("Rows")),
+        columns=_number(data_set.get("Columns")),
         procedure_codes=_codes(data_set, "ProcedureCodeSequence"),
         requested_procedure_codes=(
             *_codes(data_set, "RequestedProcedureCodeSequence"),
@@ -130,6 +130,13 @@ def _text(value: object) -> str:
         return ""
     values = value if isinstance(value, MultiValue) else [value]
     return "\\".join("" if one is None else str(one) for one in values).replace("\0", "\ufffd")
+
+
+def _number(value: object) -> int:
+    try:
+        return int(value or 0)  # type: ignore[call-overload,no-any-return]
+    except ValueError:
+        return 0
 
 
 def _first(data_set: Dataset, keyword: str) -> Dataset:
