@@ -1,0 +1,118 @@
+"""The few operations on files that the spool is made of, each one call, so that a test can fail any of them.
+
+Promises that :meth:`Files.rename_new` and :meth:`Files.link` never replace an existing name. Raises nothing but
+:class:`OSError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_NOT_OFFERED = frozenset({errno.ENOSYS, errno.EINVAL})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2 = getattr(_libc, "renameat2", None)  # since glibc 2.28; without it, link and unlink
+
+
+class Files:
+    """The operating system's files; tests put a subclass in its place."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a folder for our own user only, and those above it; one that exists stays as it is."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def open_new(self, path: Path) -> int:
+        """A descriptor of a new file, for our own user only, held with a lock that says that its writer lives."""
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+        return descriptor
+
+    def open_read(self, path: Path) -> BinaryIO:
+        """The file for reading, without a buffer."""
+        return open(path, "rb", buffering=0)
+
+    def write(self, descriptor: int, view: memoryview) -> None:
+        """Write all of ``view``."""
+        written = os.write(descriptor, view)
+        while written < len(view):
+            written += os.write(descriptor, view[written:])
+
+    def fsync(self, descriptor: int) -> None:
+        """Put a file's bytes and its metadata on stable storage."""
+        os.fsync(descriptor)
+
+    def fsync_directory(self, path: Path) -> None:
+        """Put the names in a folder on stable storage."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        """Close a descriptor, and with it give up the lock."""
+        os.close(descriptor)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Rename; raises FileExistsError where ``target`` exists, whatever it is."""
+        if _renameat2 is not None:
+            names = os.fsencode(source), os.fsencode(target)
+            if _renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
+                return
+            number = ctypes.get_errno()
+            if number not in _NOT_OFFERED:
+                raise OSError(number, os.strerror(number), str(source), None, str(target))
+        os.link(source, target)
+        os.unlink(source)
+
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for a file; raises FileExistsError where ``target`` exists."""
+        os.link(source, target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a name."""
+        os.unlink(path)
+
+    def size(self, path: Path) -> int:
+        """Bytes in a file."""
+        return path.stat().st_size
+
+    def free_bytes(self, path: Path) -> int:
+        """Bytes that we may still use on the file system of ``path``."""
+        status = os.statvfs(path)
+        return status.f_bavail * status.f_frsize
+
+    def in_use(self, path: Path) -> bool:
+        """Whether the process that writes this file (see :meth:`open_new`) still holds it; False if it is gone."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def names(self, path: Path) -> Iterator[str]:
+        """The names in a folder, in no order."""
+        with os.scandir(path) as entries:
+            for entry in entries:
+                yield entry.name
