@@ -133,8 +133,8 @@ def looks_like_code(text: str) -> bool:
 def known_scheme(designator: str, uid: str) -> str | None:
     """The OID, without version, of the national code list that a coding scheme names; None for any other scheme.
 
-    Both (0008,010C) Coding Scheme UID and (0008,0102) Coding Scheme Designator are looked at, in this order, because the
-    designator that the archive expects is not known to us.
+    Both (0008,010C) Coding Scheme UID and (0008,0102) Coding Scheme Designator are looked at, in this order, because
+    the designator that the archive expects is not known to us.
     """
     for text in (uid.strip(), designator.strip()):
         for oid in (*PROCEDURE_SCHEMES, LABORATORY):
