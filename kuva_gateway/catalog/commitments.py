@@ -5,23 +5,86 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from kuva_gateway.catalog.completion import recount
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import CommitmentOutcome, CommitmentRecord
+from kuva_gateway.catalog.records import AskedInstance, CommitmentOutcome, CommitmentRecord, FailedInstance
+from kuva_gateway.catalog.session import Row, Session, maybe_moment, microseconds, moment
+from kuva_gateway.catalog.states import apply, move_ledger
 
 NO_SUCH_INSTANCE = 0x0112
+"""Failure Reason (0008,1197): no such object instance (PS3.3 C.14.1.1)."""
+
+_COMMITMENT = (
+    "SELECT c.*, e.study_id, e.state AS entry_state, s.uid FROM commitments c "
+    "JOIN entries e ON e.id = c.entry_id JOIN studies s ON s.id = e.study_id"
+)
 
 
 def ask(catalog: Catalog, entry_id: int, transaction_uid: str, instance_ids: Iterable[int], due_at: datetime) -> None:
     """Write down that the entry's destination is about to be asked to commit to these instances.
 
-    Called before the N-ACTION goes out, so that a result can never come for an unknown transaction.
+    Called before the N-ACTION goes out, so that a result can never come for an unknown transaction. Older transactions
+    of the entry that wait only for instances of this one are closed: a late result for them still counts.
     """
-    raise NotImplementedError
+    asked = list(instance_ids)
+    with catalog.write() as session:
+        commitment = session.insert(
+            "commitments",
+            transaction_uid=transaction_uid,
+            entry_id=entry_id,
+            destination=session.value("SELECT destination FROM entries WHERE id = ?", entry_id),
+            asked_at=session.at,
+            due_at=microseconds(due_at),
+        )
+        session.many(
+            "INSERT INTO commitment_instances (commitment_id, instance_id, state) VALUES (?, ?, 'asked')",
+            [(commitment, instance_id) for instance_id in asked],
+        )
+        session.execute(
+            "UPDATE commitments SET due_at = NULL WHERE entry_id = ? AND id <> ? AND due_at IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM commitment_instances o WHERE o.commitment_id = commitments.id "
+            "AND o.state = 'asked' AND o.instance_id NOT IN "
+            "(SELECT n.instance_id FROM commitment_instances n WHERE n.commitment_id = ?))",
+            entry_id,
+            commitment,
+            commitment,
+        )
 
 
 def find(catalog: Catalog, transaction_uid: str) -> CommitmentRecord | None:
     """The transaction, or None."""
-    raise NotImplementedError
+    with catalog.read() as session:
+        row = session.one(_COMMITMENT + " WHERE c.transaction_uid = ?", transaction_uid)
+        return None if row is None else _record(session, row)
+
+
+def _record(session: Session, row: Row) -> CommitmentRecord:
+    return CommitmentRecord(
+        transaction_uid=row["transaction_uid"],
+        entry_id=row["entry_id"],
+        destination=row["destination"],
+        study_instance_uid=row["uid"],
+        asked_at=moment(row["asked_at"]),
+        due_at=moment(row["asked_at"] if row["due_at"] is None else row["due_at"]),
+        answered_at=maybe_moment(row["answered_at"]),
+        waiting=_waiting(session, row["id"]),
+    )
+
+
+def _asked(session: Session, commitment: int) -> list[Row]:
+    return session.rows(
+        "SELECT ci.instance_id, ci.state, i.sop_class, i.uid FROM commitment_instances ci "
+        "JOIN instances i ON i.id = ci.instance_id WHERE ci.commitment_id = ? ORDER BY ci.instance_id",
+        commitment,
+    )
+
+
+def _waiting(session: Session, commitment: int) -> tuple[AskedInstance, ...]:
+    return tuple(
+        AskedInstance(instance_id=row["instance_id"], sop_class=row["sop_class"], sop_instance=row["uid"])
+        for row in _asked(session, commitment)
+        if row["state"] == "asked"
+    )
 
 
 def record_result(
@@ -34,20 +97,113 @@ def record_result(
 ) -> CommitmentOutcome:
     """Write a result: ``committed`` (class, instance), ``failed`` (class, instance, reason).
 
-    Instances that were not asked about are passed over; the same result again changes nothing. 0112 (no such object
-    instance) makes the instance pending again and defers the entry, due at ``at``.
+    Instances that were not asked about are passed over; the same result again changes nothing, and a failure counts
+    only while no newer transaction asks about the instance. 0112 (no such object instance) makes the instance pending
+    again and defers the entry, due at ``at``; what follows from other reasons is the queue's to decide.
     """
-    raise NotImplementedError
+    when = microseconds(at)
+    with catalog.write() as session:
+        row = session.one(
+            _COMMITMENT + " WHERE c.transaction_uid = ? AND c.destination = ?", transaction_uid, destination
+        )
+        if row is None:
+            return CommitmentOutcome(transaction_uid=transaction_uid, known=False)
+        asked: dict[str, list[Row]] = {}
+        for one in _asked(session, row["id"]):
+            asked.setdefault(one["uid"], []).append(one)
+        newly = _commit(session, row, [one for _, uid in committed for one in asked.get(uid, [])], when)
+        failures = _fail(session, row, asked, failed)
+        resend = tuple(failure for failure in failures if failure.reason == NO_SUCH_INSTANCE)
+        _send_again(session, row, resend, when)
+        waiting = _waiting(session, row["id"])
+        if not waiting and row["answered_at"] is None:
+            session.execute("UPDATE commitments SET answered_at = ?, due_at = NULL WHERE id = ?", when, row["id"])
+        done = recount(session, row["study_id"], destination)
+    return CommitmentOutcome(
+        transaction_uid=transaction_uid,
+        known=True,
+        entry_id=row["entry_id"],
+        study_instance_uid=row["uid"],
+        committed=newly,
+        resend=resend,
+        failed=tuple(failure for failure in failures if failure.reason != NO_SUCH_INSTANCE),
+        waiting=waiting,
+        entry_archived=row["entry_id"] in done.entries,
+        study_archived=done.study,
+    )
+
+
+def _commit(session: Session, row: Row, instances: list[Row], when: int) -> int:
+    """sent or pending -> committed for these instances; returns how many ledger rows changed."""
+    ids = [one["instance_id"] for one in instances]
+    session.change_in(
+        "UPDATE commitment_instances SET state = 'committed', reason = NULL "
+        "WHERE commitment_id = ? AND instance_id IN {}",
+        ids,
+        row["id"],
+    )
+    newly = move_ledger(session, "committed", row["study_id"], row["destination"], ids, at=when)
+    if newly:
+        session.execute("UPDATE studies SET delivered = 1 WHERE id = ? AND delivered = 0", row["study_id"])
+    return newly
+
+
+def _fail(
+    session: Session, row: Row, asked: dict[str, list[Row]], failed: Sequence[tuple[str, str, int]]
+) -> list[FailedInstance]:
+    """Note failures that are news: asked here, not answered yet, and not asked again since."""
+    asked_again = {
+        one["instance_id"]
+        for one in session.rows(
+            "SELECT n.instance_id FROM commitment_instances n JOIN commitments c ON c.id = n.commitment_id "
+            "WHERE c.entry_id = ? AND c.id > ?",
+            row["entry_id"],
+            row["id"],
+        )
+    }
+    noted = []
+    for _, uid, reason in failed:
+        for one in asked.get(uid, []):
+            changed = session.change(
+                "UPDATE commitment_instances SET state = 'failed', reason = ? "
+                "WHERE commitment_id = ? AND instance_id = ? AND state = 'asked'",
+                reason,
+                row["id"],
+                one["instance_id"],
+            )
+            if changed and one["instance_id"] not in asked_again:
+                noted.append(
+                    FailedInstance(
+                        instance_id=one["instance_id"], sop_class=one["sop_class"], sop_instance=uid, reason=reason
+                    )
+                )
+    return noted
+
+
+def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], when: int) -> None:
+    """sent -> pending for these instances, and the entry deferred for them."""
+    ids = [failure.instance_id for failure in resend]
+    moved = move_ledger(session, "commitment_failed", row["study_id"], row["destination"], ids, at=when)
+    if moved and row["entry_state"] == "sent":
+        detail = {"instances": moved, "transaction_uid": row["transaction_uid"]}
+        apply(session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=when, next_attempt_at=when)
 
 
 def overdue(catalog: Catalog, now: datetime) -> list[CommitmentRecord]:
-    """Transactions that still wait for an answer and were due before ``now``, and that no newer one has replaced."""
-    raise NotImplementedError
+    """Transactions that still wait for an answer and were due at ``now``, and that no newer one has replaced."""
+    with catalog.read() as session:
+        rows = session.rows(_COMMITMENT + " WHERE c.due_at <= ? ORDER BY c.due_at, c.id", microseconds(now))
+        return [_record(session, row) for row in rows]
 
 
 def postpone(catalog: Catalog, transaction_uid: str, due_at: datetime) -> None:
-    """Ask for patience: the transaction is due then."""
-    raise NotImplementedError
+    """The transaction waits for its answer until then; one that is answered or closed stays so."""
+    with catalog.write() as session:
+        session.execute(
+            "UPDATE commitments SET due_at = ? WHERE transaction_uid = ? AND due_at IS NOT NULL",
+            microseconds(due_at),
+            transaction_uid,
+        )
 
 
 def close(catalog: Catalog, transaction_uid: str, at: datetime) -> None:
@@ -55,4 +211,9 @@ def close(catalog: Catalog, transaction_uid: str, at: datetime) -> None:
 
     A late result for it still counts.
     """
-    raise NotImplementedError
+    with catalog.write() as session:
+        session.execute(
+            "UPDATE commitments SET due_at = NULL, answered_at = COALESCE(answered_at, ?) WHERE transaction_uid = ?",
+            microseconds(at),
+            transaction_uid,
+        )

@@ -1,12 +1,56 @@
-"""Stub."""
+"""The catalog's database: connections, transactions, schema.
+
+It promises one writer at a time on both databases, which is what the rest of this folder leans on: SQLite by
+``BEGIN IMMEDIATE`` (deferred transactions that turn into writes fail under load), PostgreSQL by an advisory lock that
+ends with the transaction. A writer that does not get its turn within ``busy_timeout``, and every other way in which a
+database can be away, raises CatalogUnavailableError. Readers see one moment and wait for nobody.
+
+Connections belong to transactions, not to threads: they come from a pool, so that short-lived threads leave none.
+"""
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import peewee
+from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+
+from kuva_gateway.catalog.migrations import migrate
+from kuva_gateway.catalog.session import Session, microseconds
+from kuva_gateway.errors import CatalogUnavailableError, GatewayError, NotFoundError
+
+PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "full",
+    "foreign_keys": 1,
+    "temp_store": "memory",
+    "cache_size": -32768,
+}
+WRITERS_LOCK = 0x6B757661
+"""The advisory lock that PostgreSQL's writers take turns with (the letters kuva)."""
+
+_SQLITE_AWAY = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
 
 
 def utc_now() -> datetime:
@@ -14,10 +58,52 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Catalog:
-    """The catalog's database: connections, transactions, schema."""
+def _is_away(error: BaseException) -> bool:
+    """Is this error about the database's whereabouts, rather than about the statement?"""
+    seen = getattr(error, "orig", None) or error.__cause__ or error
+    if isinstance(error, sqlite3.Error):
+        seen = error
+    if isinstance(seen, sqlite3.Error):
+        code = getattr(seen, "sqlite_errorcode", None)
+        if code is None:
+            return "closed database" in str(seen)
+        return (code & 0xFF) in _SQLITE_AWAY
+    psycopg = sys.modules.get("psycopg")
+    if psycopg is not None and isinstance(seen, psycopg.Error):
+        return isinstance(seen, (psycopg.OperationalError, psycopg.InterfaceError))
+    return isinstance(error, (peewee.OperationalError, peewee.InterfaceError))
 
-    now: Callable[[], datetime]
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except GatewayError:
+        raise
+    except Exception as error:
+        if _is_away(error):
+            raise CatalogUnavailableError(
+                f"the catalog's database is away or locked ({type(error).__name__})"
+            ) from error
+        raise
+
+
+class _Held(threading.local):
+    """The session that this thread has open, if any."""
+
+    session: Session | None = None
+
+
+class Catalog:
+    """An open catalog. Made by :meth:`open`; may be used by any number of threads."""
+
+    def __init__(self, database: Any, *, postgresql: bool, now: Callable[[], datetime], busy_timeout: float) -> None:
+        self.database = database
+        self.postgresql = postgresql
+        self.now = now
+        self._busy_milliseconds = int(busy_timeout * 1000)
+        self._held = _Held()
+        self._closed = False
 
     @classmethod
     def open(
@@ -42,21 +128,126 @@ class Catalog:
         CatalogUnavailableError
             The database is away or locked.
         """
-        raise NotImplementedError
+        if url is None:
+            if not create and not path.exists():
+                raise NotFoundError(f"there is no catalog at {path}")
+            database: Any = _sqlite(path, busy_timeout)
+        else:
+            database = _postgresql(url, busy_timeout)
+        catalog = cls(database, postgresql=url is not None, now=now, busy_timeout=busy_timeout)
+        try:
+            with _translated():
+                migrate(catalog, create=create)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
 
     @contextmanager
-    def read(self) -> Iterator[Any]:
-        """One transaction that sees one moment of the catalog and changes nothing."""
-        raise NotImplementedError
+    def read(self) -> Iterator[Session]:
+        """One transaction that sees one moment of the catalog and changes nothing; inside another one, a part of it."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self.postgresql else "BEGIN"
+        with self._transaction(begin, writes=False) as session:
+            yield session
 
     @contextmanager
-    def write(self) -> Iterator[Any]:
-        """One transaction that may change the catalog; nested in another one of this thread it is part of that."""
-        raise NotImplementedError
+    def write(self) -> Iterator[Session]:
+        """One transaction that may change the catalog; inside another one of this thread it is a part of that.
+
+        Raises
+        ------
+        CatalogUnavailableError
+            The database is away, or other writers did not end within the busy timeout; nothing was changed.
+        """
+        begin = "BEGIN IMMEDIATE"
+        if self.postgresql:
+            begin = (
+                f"BEGIN; SET LOCAL lock_timeout = {self._busy_milliseconds}; "
+                f"SELECT pg_advisory_xact_lock({WRITERS_LOCK})"
+            )
+        with self._transaction(begin, writes=True) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, begin: str, *, writes: bool) -> Iterator[Session]:
+        outer = self._held.session
+        if outer is not None:
+            if writes and not outer.writes:
+                raise RuntimeError("a write inside a read")
+            yield outer
+            return
+        with _translated():
+            connection = self._connect()
+            try:
+                connection.execute(begin)
+                session = Session(connection, postgresql=self.postgresql, writes=writes, at=microseconds(self.now()))
+                self._held.session = session
+                try:
+                    yield session
+                finally:
+                    self._held.session = None
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._abandon(connection, error)
+                raise
+            self.database.close()
+
+    def _connect(self) -> Any:
+        if self._closed:
+            raise CatalogUnavailableError("the catalog is closed")
+        self.database.connect(reuse_if_open=True)
+        return self.database.connection()
+
+    def _abandon(self, connection: Any, error: BaseException) -> None:
+        """Roll back; a connection that cannot even do that, and its idle sisters, are not used again."""
+        try:
+            if self.postgresql or connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except Exception:
+            self._discard()
+        else:
+            if self.postgresql and _is_away(error) and connection.broken:
+                self._discard()
+            else:
+                self.database.close()
+
+    def _discard(self) -> None:
+        self.database.manual_close()
+        self.database.close_idle()
 
     def close_thread(self) -> None:
         """Nothing to do: connections belong to transactions, not to threads. Kept so that threads may say they end."""
 
     def close(self) -> None:
-        """Close every connection; the catalog cannot be used afterwards."""
-        raise NotImplementedError
+        """Close every connection; the catalog cannot be used afterwards. Threads that use it must have ended."""
+        self._closed = True
+        self.database.close_all()
+
+
+def _sqlite(path: Path, busy_timeout: float) -> Any:
+    """A pool of connections to the file at ``path``, which nobody but its owner may read."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise CatalogUnavailableError(f"the catalog at {path} cannot be opened: {error.strerror}") from error
+    return PooledSqliteDatabase(
+        str(path),
+        pragmas=PRAGMAS,
+        timeout=busy_timeout,
+        check_same_thread=False,
+        max_connections=None,
+        autoconnect=False,
+    )
+
+
+def _postgresql(url: str, busy_timeout: float) -> Any:
+    """A pool of psycopg 3 connections."""
+    address = "postgresql://" + url.removeprefix("postgresql://").removeprefix("postgres://")
+    return PooledPostgresqlDatabase(
+        address,
+        prefer_psycopg3=True,
+        max_connections=None,
+        autoconnect=False,
+        connect_timeout=max(2, int(busy_timeout)),
+        application_name="kuva-gateway",
+    )

@@ -1,58 +1,250 @@
-"""Queue entries: claiming, marking, ending, and a person's hand on them."""
+"""Queue entries: claiming, marking, ending. Persons' decisions and resting destinations stand in modules beside."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import AttemptRecord, DestinationState, EntryRecord, PendingInstance
+from kuva_gateway.catalog.decisions import cancel, hold, release, retry
+from kuva_gateway.catalog.destinations import destination_state, rest, resting_until, wake
+from kuva_gateway.catalog.plans import supersede
+from kuva_gateway.catalog.records import AttemptRecord, EntryRecord, PendingInstance
+from kuva_gateway.catalog.session import Row, Session, iso, maybe_moment, microseconds, moment
+from kuva_gateway.catalog.shapes import entry_listing as listing
+from kuva_gateway.catalog.states import apply, move_ledger
+from kuva_gateway.errors import NotFoundError, StateError
+
+__all__ = [
+    "cancel",
+    "claim",
+    "defer",
+    "delivered",
+    "destination_state",
+    "fail",
+    "find",
+    "hold",
+    "listing",
+    "mark_failed",
+    "mark_sent",
+    "next_due",
+    "pending_instances",
+    "record_attempt",
+    "release",
+    "renew",
+    "rest",
+    "retry",
+    "unconfirmed_instances",
+    "wake",
+]
+
+_ENTRY = (
+    "SELECT e.*, s.uid, s.state AS study_state, s.revision AS study_revision "
+    "FROM entries e JOIN studies s ON s.id = e.study_id"
+)
+_CLAIMABLE = (
+    " WHERE e.destination = ? AND e.due_at <= ?"
+    " AND (e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision))"
+    " ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
+)
 
 
 def claim(catalog: Catalog, destination: str, now: datetime, lease: timedelta, owner: str) -> EntryRecord | None:
-    """The most urgent due entry of an accepted study, now ``sending`` and leased to ``owner``; None when nothing is due.
+    """The most urgent due entry of an accepted study, now ``sending`` and leased to ``owner``; None: nothing is due.
 
-    No two callers get the same entry. An entry whose lease has run out is due again.
+    No two callers get the same entry. An entry whose lease has run out is due again, and says so (``resumed``). A
+    destination that rests gets nothing before its rest is over.
     """
-    raise NotImplementedError
+    due = microseconds(now)
+    with catalog.read() as session:
+        if resting_until(session, destination) > due or _due(session, destination, due) is None:
+            return None
+    with catalog.write() as session:
+        while (row := _due(session, destination, due)) is not None:
+            resumed = row["state"] == "sending"
+            if resumed and not _take_back(session, row):
+                continue
+            return _begin(session, row, until=microseconds(now + lease), owner=owner, resumed=resumed)
+    return None
+
+
+def _due(session: Session, destination: str, due: int) -> Row | None:
+    return session.one(_ENTRY + _CLAIMABLE, destination, due)
+
+
+def _may_go(row: Row) -> bool:
+    """Is the entry's study accepted, and in the entry's revision?"""
+    return bool(row["study_state"] == "accepted" and row["study_revision"] == row["revision"])
+
+
+def _take_back(session: Session, row: Row) -> bool:
+    """sending -> deferred for a lease that ran out; False when the entry may not be claimed again after all."""
+    apply(
+        session,
+        "entry",
+        row["id"],
+        "lease_expired",
+        detail={"owner": row["owner"], "lease_until": iso(row["due_at"])},
+        next_attempt_at=row["due_at"],
+        owner="",
+    )
+    supersede(session, row["study_id"], row["study_revision"])
+    return _may_go(row)
+
+
+def _begin(session: Session, row: Row, *, until: int, owner: str, resumed: bool) -> EntryRecord:
+    attempts = row["attempts"] + 1
+    apply(
+        session,
+        "entry",
+        row["id"],
+        "claimed",
+        detail={"attempt": attempts},
+        due_at=until,
+        next_attempt_at=None,
+        owner=owner,
+        attempts=attempts,
+    )
+    begun = {**row, "state": "sending", "due_at": until, "next_attempt_at": None, "owner": owner, "attempts": attempts}
+    return _record(begun, resumed=resumed)
+
+
+def _record(row: Row, *, resumed: bool = False) -> EntryRecord:
+    return EntryRecord(
+        id=row["id"],
+        study_instance_uid=row["uid"],
+        revision=row["revision"],
+        destination=row["destination"],
+        state=row["state"],
+        priority=row["priority"],
+        attempts=row["attempts"],
+        created_at=moment(row["created_at"]),
+        next_attempt_at=maybe_moment(row["next_attempt_at"]),
+        lease_until=maybe_moment(row["due_at"]) if row["state"] == "sending" else None,
+        owner=row["owner"],
+        required=bool(row["required"]),
+        commitment=bool(row["commitment"]),
+        resumed=resumed,
+    )
 
 
 def find(catalog: Catalog, entry_id: int) -> EntryRecord | None:
     """The entry, or None."""
-    raise NotImplementedError
+    with catalog.read() as session:
+        row = session.one(_ENTRY + " WHERE e.id = ?", entry_id)
+    return None if row is None else _record(row)
+
+
+def _get(session: Session, entry_id: int) -> Row:
+    row = session.one(_ENTRY + " WHERE e.id = ?", entry_id)
+    if row is None:
+        raise NotFoundError(f"there is no entry {entry_id}")
+    return row
 
 
 def renew(catalog: Catalog, entry_id: int, owner: str, until: datetime) -> bool:
-    """Keep the lease until then. False: the lease is lost, the entry was cancelled, or its study has moved on; finish the
-    instance in hand and call :func:`defer`."""
-    raise NotImplementedError
+    """Keep the lease until then.
+
+    False: the lease is lost, the entry was cancelled, or its study has moved on (new instances, a withdrawn document);
+    finish the instance in hand and call :func:`defer`.
+    """
+    with catalog.write() as session:
+        kept = session.change(
+            "UPDATE entries SET due_at = ? WHERE id = ? AND owner = ? AND state = 'sending'",
+            microseconds(until),
+            entry_id,
+            owner,
+        )
+        if not kept:
+            return False
+        row = _get(session, entry_id)
+    return _may_go(row)
+
+
+_INSTANCES = (
+    "SELECT i.id, i.sop_class, i.uid, i.transfer_syntax, i.digest, i.size FROM ledger l "
+    "JOIN instances i ON i.id = l.instance_id "
+    "WHERE l.study_id = (SELECT study_id FROM entries WHERE id = ?) AND l.destination = ? AND l.revision <= ? "
+    "AND l.state = ? "
+)
 
 
 def pending_instances(catalog: Catalog, entry: EntryRecord) -> list[PendingInstance]:
     """What the entry has yet to deliver, series by series; never held or replaced instances."""
-    raise NotImplementedError
+    return _instances(catalog, entry, "pending", "AND i.current = 1 AND i.held = 0 ")
 
 
 def unconfirmed_instances(catalog: Catalog, entry: EntryRecord) -> list[PendingInstance]:
     """What was sent and is not committed, and what this entry must therefore ask about."""
-    raise NotImplementedError
+    return _instances(catalog, entry, "sent", "")
+
+
+def _instances(catalog: Catalog, entry: EntryRecord, state: str, which: str) -> list[PendingInstance]:
+    with catalog.read() as session:
+        rows = session.rows(
+            _INSTANCES + which + "ORDER BY i.series_id, i.id", entry.id, entry.destination, entry.revision, state
+        )
+    return [
+        PendingInstance(
+            instance_id=row["id"],
+            sop_class=row["sop_class"],
+            sop_instance=row["uid"],
+            transfer_syntax=row["transfer_syntax"],
+            digest=bytes(row["digest"]).hex(),
+            size=row["size"],
+        )
+        for row in rows
+    ]
 
 
 def mark_sent(catalog: Catalog, entry_id: int, instance_ids: Iterable[int], at: datetime) -> int:
     """pending -> sent for these instances; returns how many changed. The same mark again changes nothing."""
-    raise NotImplementedError
+    with catalog.write() as session:
+        row = _get(session, entry_id)
+        changed = move_ledger(session, "sent", row["study_id"], row["destination"], instance_ids, at=microseconds(at))
+        if changed:
+            session.execute("UPDATE studies SET delivered = 1 WHERE id = ? AND delivered = 0", row["study_id"])
+            recount(session, row["study_id"], row["destination"])
+    return changed
 
 
 def mark_failed(catalog: Catalog, entry_id: int, codes: Mapping[int, str], at: datetime) -> int:
     """pending or sent -> failed for these instances (instance id -> code); returns how many changed."""
-    raise NotImplementedError
+    changed = 0
+    with catalog.write() as session:
+        row = _get(session, entry_id)
+        for instance_id, code in codes.items():
+            changed += move_ledger(
+                session, "failed", row["study_id"], row["destination"], [instance_id], at=microseconds(at), code=code
+            )
+        recount(session, row["study_id"], row["destination"])
+    return changed
 
 
 def delivered(catalog: Catalog, entry_id: int, attempt: AttemptRecord) -> None:
-    """sending -> sent, all of it. Where the destination offers no commitment, or all is committed already, the entry is
-    complete, and with the last one the study archived."""
-    raise NotImplementedError
+    """sending -> sent, all of it.
+
+    Where the destination offers no commitment, or all is committed already, the entry is complete, and with the last
+    one the study archived.
+
+    Raises
+    ------
+    StateError
+        The entry is not being sent, or instances of it are still pending.
+    """
+    with catalog.write() as session:
+        row = _get(session, entry_id)
+        counts = ledger_counts(session, row["study_id"], row["destination"], row["revision"])
+        missing = counts.get("pending", 0) + counts.get("failed", 0)
+        if missing:
+            raise StateError(f"entry {entry_id} is not delivered: {missing} instances are not sent")
+        _write_attempt(session, entry_id, "delivery", attempt)
+        detail = {"attempt": row["attempts"], "sent": attempt.sent}
+        apply(session, "entry", entry_id, "delivered", detail=detail, due_at=None, next_attempt_at=None, owner="")
+        recount(session, row["study_id"], row["destination"])
 
 
 def defer(catalog: Catalog, entry_id: int, next_attempt_at: datetime, attempt: AttemptRecord | None) -> None:
@@ -60,67 +252,83 @@ def defer(catalog: Catalog, entry_id: int, next_attempt_at: datetime, attempt: A
 
     ``attempt`` None: no attempt is burnt (a destination that rests, a daemon that stops).
     """
-    raise NotImplementedError
+    due = microseconds(next_attempt_at)
+    with catalog.write() as session:
+        row = _get(session, entry_id)
+        columns: dict[str, Any] = {"due_at": due, "next_attempt_at": due, "owner": ""}
+        if attempt is None:
+            apply(session, "entry", entry_id, "deferred", **columns, attempts=max(0, row["attempts"] - 1))
+        else:
+            _write_attempt(session, entry_id, "delivery", attempt)
+            detail = {"attempt": row["attempts"], "code": attempt.code, "next_attempt_at": iso(due)}
+            apply(session, "entry", entry_id, "deferred", detail=detail, **columns, last_error=_last_error(attempt))
+        supersede(session, row["study_id"], row["study_revision"])
 
 
 def fail(catalog: Catalog, entry_id: int, attempt: AttemptRecord, *, gave_up: bool = False) -> None:
     """sending (or sent, when the archive will not commit) -> failed: a person is needed."""
-    raise NotImplementedError
+    with catalog.write() as session:
+        row = _get(session, entry_id)
+        _write_attempt(session, entry_id, "delivery" if row["state"] == "sending" else "commitment", attempt)
+        apply(
+            session,
+            "entry",
+            entry_id,
+            "gave_up" if gave_up else "refused",
+            detail={"attempt": row["attempts"], "code": attempt.code},
+            due_at=None,
+            next_attempt_at=None,
+            owner="",
+            last_error=_last_error(attempt),
+        )
 
 
 def record_attempt(catalog: Catalog, entry_id: int, attempt: AttemptRecord, *, kind: str = "commitment") -> None:
-    """Write an attempt that changes no state, such as asking for commitment."""
-    raise NotImplementedError
+    """Write an attempt that changes no state, such as asking for commitment; one with a code is the last error."""
+    with catalog.write() as session:
+        _write_attempt(session, entry_id, kind, attempt)
+        if attempt.code:
+            session.execute("UPDATE entries SET last_error = ? WHERE id = ?", _last_error(attempt), entry_id)
 
 
-def rest(catalog: Catalog, destination: str, until: datetime, code: str, why: str) -> None:
-    """The destination rests until then; nothing of it is claimed."""
-    raise NotImplementedError
+def _write_attempt(session: Session, entry_id: int, kind: str, attempt: AttemptRecord) -> None:
+    session.insert(
+        "attempts",
+        entry_id=entry_id,
+        kind=kind,
+        started_at=microseconds(attempt.started_at),
+        ended_at=microseconds(attempt.ended_at),
+        outcome=attempt.outcome,
+        scope=attempt.scope,
+        code=attempt.code,
+        meaning=attempt.meaning,
+        comment=attempt.comment,
+        sent=attempt.sent,
+        warnings=attempt.warnings,
+        failed=attempt.failed,
+    )
 
 
-def wake(catalog: Catalog, destination: str) -> bool:
-    """The destination rests no longer; False if it did not rest."""
-    raise NotImplementedError
-
-
-def destination_state(catalog: Catalog, name: str) -> DestinationState:
-    """Whether the destination rests."""
-    raise NotImplementedError
+def _last_error(attempt: AttemptRecord) -> str:
+    error = {
+        "at": iso(microseconds(attempt.ended_at)),
+        "code": attempt.code,
+        "meaning": attempt.meaning,
+        "comment": attempt.comment,
+    }
+    return json.dumps(error, ensure_ascii=False, separators=(",", ":"))
 
 
 def next_due(catalog: Catalog, destination: str) -> datetime | None:
-    """When :func:`claim` will next find something (a time that has passed: at once), resting left aside; None: nothing."""
-    raise NotImplementedError
+    """When :func:`claim` will next find something (a time that has passed: at once); None: nothing waits.
 
-
-def listing(catalog: Catalog, *, destination: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
-    """Entries as JSON objects (DESIGN section 7), the oldest first."""
-    raise NotImplementedError
-
-
-def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """failed -> queued, due at once; deferred ones become due at once. None: all that can. Returns the ids changed.
-
-    Raises
-    ------
-    StateError
-        An entry that was named knows no such event; nothing is changed.
-    NotFoundError
-        There is no such entry; nothing is changed.
+    The end of a lease counts, a destination's rest does not.
     """
-    raise NotImplementedError
-
-
-def hold(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """queued, deferred -> held; otherwise as :func:`retry`."""
-    raise NotImplementedError
-
-
-def release(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """held -> queued; otherwise as :func:`retry`."""
-    raise NotImplementedError
-
-
-def cancel(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """Unfinished -> cancelled; otherwise as :func:`retry`."""
-    raise NotImplementedError
+    with catalog.read() as session:
+        due = session.value(
+            "SELECT MIN(e.due_at) FROM entries e JOIN studies s ON s.id = e.study_id "
+            "WHERE e.destination = ? AND e.due_at IS NOT NULL "
+            "AND (e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision))",
+            destination,
+        )
+    return maybe_moment(due)

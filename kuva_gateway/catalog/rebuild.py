@@ -10,7 +10,12 @@ from kuva_gateway.catalog.records import RebuildSummary
 
 
 def rebuild(
-    url: str | None, path: Path, spool: Any, *, duplicates: str = "newest", progress: Callable[[int], None] | None = None
+    url: str | None,
+    path: Path,
+    spool: Any,
+    *,
+    duplicates: str = "newest",
+    progress: Callable[[int], None] | None = None,
 ) -> RebuildSummary:
     """A new catalog at ``path`` (which must not hold one), filled from ``instances/`` and then from ``arrived/``.
 

@@ -6,7 +6,12 @@ row are written in the caller's one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kuva_gateway.catalog.session import Session
+from kuva_gateway.errors import NotFoundError, StateError
 
 STUDY: Mapping[tuple[str, str], str] = {
     ("receiving", "settled"): "settled",
@@ -67,5 +72,109 @@ LEDGER: Mapping[tuple[str, str], str] = {
     ("failed", "retried"): "pending",
 }
 
-UNFINISHED = ("queued", "deferred", "sending")
-"""States of an entry that still wants a worker."""
+GATEWAY = "gateway"
+"""Who changed a state when no person did."""
+
+_TABLES = {"study": ("studies", STUDY), "entry": ("entries", ENTRY)}
+
+
+def targets(table: Mapping[tuple[str, str], str], event: str) -> tuple[str, ...]:
+    """The states from which ``table`` knows ``event``."""
+    return tuple(state for state, known in table if known == event)
+
+
+def apply(
+    session: Session,
+    what: str,
+    row_id: int,
+    event: str,
+    *,
+    by: str = GATEWAY,
+    detail: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> str:
+    """Apply ``event`` to a ``study`` or an ``entry``: its row (with ``columns``) and its history, or neither.
+
+    Returns the new state.
+
+    Raises
+    ------
+    StateError
+        The present state does not know the event.
+    NotFoundError
+        There is no such row.
+    """
+    table, known = _TABLES[what]
+    row = session.one(f"SELECT * FROM {table} WHERE id = ?", row_id)
+    if row is None:
+        raise NotFoundError(f"there is no such {what}")
+    before = str(row["state"])
+    after = known.get((before, event))
+    if after is None:
+        raise StateError(f"{_article(what)} that is {before} knows no event {event}", code="QUA-02")
+    settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
+    session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", after, *columns.values(), row_id)
+    write_history(
+        session,
+        study_id=row["id"] if what == "study" else row["study_id"],
+        entry_id=row_id if what == "entry" else None,
+        event=event,
+        change=(before, after),
+        by=by,
+        detail=detail,
+    )
+    return after
+
+
+def write_history(
+    session: Session,
+    *,
+    study_id: int,
+    event: str,
+    change: tuple[str, str],
+    entry_id: int | None = None,
+    by: str = GATEWAY,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """One row of history; ``change`` is the state before and after."""
+    session.execute(
+        "INSERT INTO history (study_id, entry_id, what, event, from_state, to_state, at, actor, detail) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        study_id,
+        entry_id,
+        "study" if entry_id is None else "entry",
+        event,
+        *change,
+        session.at,
+        by,
+        json.dumps(dict(detail or {}), ensure_ascii=False, separators=(",", ":")),
+    )
+
+
+def move_ledger(
+    session: Session,
+    event: str,
+    study_id: int,
+    destination: str,
+    instance_ids: Iterable[int],
+    *,
+    at: int | None = None,
+    code: str = "",
+) -> int:
+    """Apply ``event`` to the ledger rows of these instances that know it; returns how many changed.
+
+    Rows that do not know it stay as they are: marks are made in groups, and results come late and twice.
+    """
+    before = targets(LEDGER, event)
+    after = LEDGER[before[0], event]
+    marks = ", ".join("?" * len(before))
+    return session.change_in(
+        f"UPDATE ledger SET state = ?, code = ?, changed_at = ? WHERE study_id = ? AND destination = ? "
+        f"AND state IN ({marks}) AND instance_id IN {{}}",
+        instance_ids,
+        *(after, code, session.at if at is None else at, study_id, destination, *before),
+    )
+
+
+def _article(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"

@@ -1,18 +1,72 @@
-"""Studies: what is here, why it waits, and decisions on it."""
+"""Studies: what is here and what its verdict depends on; verdicts, decisions and the story stand in modules beside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from kuva_gateway.catalog import shapes
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyRecord, StudyView, Unsettled
+from kuva_gateway.catalog.documents import from_json as document_from_json
+from kuva_gateway.catalog.records import (
+    FactSet,
+    InstanceFinding,
+    LinkedDocument,
+    StudyRecord,
+    StudyView,
+    Unsettled,
+)
+from kuva_gateway.catalog.session import Row, Session, microseconds, moment
+from kuva_gateway.catalog.states import apply
+from kuva_gateway.catalog.story import trace
+from kuva_gateway.catalog.verdicts import recheck, record_verdict, reject, release
+from kuva_gateway.dicom.header import from_json
+from kuva_gateway.errors import NotFoundError
+
+__all__ = [
+    "find",
+    "listing",
+    "recheck",
+    "record_verdict",
+    "reject",
+    "release",
+    "settle",
+    "show",
+    "to_judge",
+    "trace",
+    "unsettled",
+    "view",
+]
 
 
 def find(catalog: Catalog, uid: str) -> StudyRecord | None:
     """The study, or None."""
-    raise NotImplementedError
+    with catalog.read() as session:
+        row = session.one("SELECT * FROM studies WHERE uid = ?", uid)
+    return None if row is None else _record(row)
+
+
+def _record(row: Row) -> StudyRecord:
+    return StudyRecord(
+        id=row["id"],
+        study_instance_uid=row["uid"],
+        state=row["state"],
+        revision=row["revision"],
+        facts_version=row["facts_version"],
+        patient_id=row["patient_id"],
+        accession_number=row["accession_number"],
+        study_date=row["study_date"],
+        modalities=tuple(json.loads(row["modalities"])),
+        procedure_code=row["procedure_code"],
+        series=row["series"],
+        instances=row["instances"],
+        bytes=row["bytes"],
+        peer=row["peer"],
+        first_arrival=moment(row["first_arrival"]),
+        last_arrival=moment(row["last_arrival"]),
+        delivered=bool(row["delivered"]),
+    )
 
 
 def listing(
@@ -25,66 +79,169 @@ def listing(
     since: datetime | None = None,
     limit: int = 1000,
 ) -> list[dict[str, Any]]:
-    """Studies as JSON objects (DESIGN section 7), the newest arrival first."""
-    raise NotImplementedError
+    """Studies as JSON objects, the newest arrival first.
+
+    ``rule``: studies with a finding by it in their present revision; ``since``: with a receipt at that time or later.
+    """
+    conditions: list[str] = []
+    values: list[Any] = []
+    for column, value in (("state", state), ("peer", peer), ("accession_number", accession)):
+        if value is not None:
+            conditions.append(f"s.{column} = ?")
+            values.append(value)
+    if since is not None:
+        conditions.append("s.last_arrival >= ?")
+        values.append(microseconds(since))
+    if rule is not None:
+        conditions.append("s.id IN (SELECT f.study_id FROM findings f WHERE f.rule = ? AND f.revision = s.revision)")
+        values.append(rule)
+    where = "WHERE " + " AND ".join(conditions) if conditions else ""
+    with catalog.read() as session:
+        rows = session.rows(
+            f"SELECT s.* FROM studies s {where} ORDER BY s.last_arrival DESC, s.id DESC LIMIT ?", *values, limit
+        )
+        return shapes.studies(session, rows)
 
 
 def show(catalog: Catalog, uid: str) -> dict[str, Any]:
-    """One study as a JSON object; raises NotFoundError."""
-    raise NotImplementedError
+    """One study as a JSON object.
+
+    Raises
+    ------
+    NotFoundError
+        There is no study with this UID.
+    """
+    with catalog.read() as session:
+        return shapes.studies(session, [_row(session, uid)])[0]
 
 
-def trace(catalog: Catalog, uid: str) -> list[dict[str, Any]]:
-    """The study's whole story, oldest first: ``at, event, what, by, detail``; raises NotFoundError."""
-    raise NotImplementedError
+def _row(session: Session, uid: str) -> Row:
+    row = session.one("SELECT * FROM studies WHERE uid = ?", uid)
+    if row is None:
+        raise NotFoundError("there is no study with this UID")
+    return row
 
 
 def unsettled(catalog: Catalog, now: datetime, settle_after: timedelta, settle_at_most: timedelta) -> list[Unsettled]:
     """Studies in ``receiving`` whose last receipt is older than ``settle_after``, or whose first receipt of this
-    revision is older than ``settle_at_most`` (``overdue``)."""
-    raise NotImplementedError
+    revision is older than ``settle_at_most`` (``overdue``); the quietest first."""
+    latest = microseconds(now - settle_at_most)
+    with catalog.read() as session:
+        rows = session.rows(
+            "SELECT uid, revision, last_arrival, receiving_since FROM studies WHERE state = 'receiving' "
+            "AND (last_arrival <= ? OR receiving_since <= ?) ORDER BY last_arrival",
+            microseconds(now - settle_after),
+            latest,
+        )
+    return [
+        Unsettled(row["uid"], row["revision"], moment(row["last_arrival"]), row["receiving_since"] <= latest)
+        for row in rows
+    ]
 
 
-def settle(catalog: Catalog, uid: str, revision: int) -> bool:
-    """receiving -> settled, if the study is still at ``revision`` and nothing arrived meanwhile; False if not."""
-    raise NotImplementedError
+def settle(catalog: Catalog, uid: str, revision: int, last_arrival: datetime | None = None) -> bool:
+    """receiving -> settled; False if the study is no longer in ``receiving`` at ``revision``.
+
+    With ``last_arrival`` also False if something has arrived since then.
+    """
+    with catalog.write() as session:
+        row = session.one("SELECT id, state, revision, last_arrival FROM studies WHERE uid = ?", uid)
+        if row is None or row["state"] != "receiving" or row["revision"] != revision:
+            return False
+        if last_arrival is not None and row["last_arrival"] != microseconds(last_arrival):
+            return False
+        apply(session, "study", row["id"], "settled", detail={"revision": revision}, judge=1)
+    return True
 
 
 def to_judge(catalog: Catalog, limit: int) -> list[str]:
-    """UIDs of studies to judge: settled ones, and held or accepted ones whose facts have changed."""
-    raise NotImplementedError
+    """UIDs of studies to judge, the longest waiting first: settled ones, and held or accepted ones whose facts have
+    changed (an accepted one only while nothing of its revision has begun and no person has released it)."""
+    with catalog.read() as session:
+        rows = session.rows(
+            "SELECT uid FROM studies WHERE judge = 1 AND state IN ('settled', 'held', 'accepted') "
+            "ORDER BY last_arrival LIMIT ?",
+            limit,
+        )
+    return [row["uid"] for row in rows]
 
 
 def view(catalog: Catalog, uid: str) -> StudyView:
-    """Everything that the study's verdict depends on; raises NotFoundError."""
-    raise NotImplementedError
+    """Everything that the study's verdict depends on, as of one moment.
 
-
-def record_verdict(
-    catalog: Catalog,
-    view: StudyView,
-    passed: bool,
-    findings: Sequence[FindingLike],
-    destinations: Sequence[DestinationPlan],
-) -> bool:
-    """Write the verdict on ``view``: findings, state, and for a study that passed entries and ledger.
-
-    Returns False, and changes nothing, when revision or facts have moved on since the view was taken. The same verdict
-    again writes nothing.
+    Raises
+    ------
+    NotFoundError
+        There is no study with this UID.
     """
-    raise NotImplementedError
+    with catalog.read() as session:
+        row = _row(session, uid)
+        study = _record(row)
+        return StudyView(
+            study=study,
+            facts=_facts(session, study.id),
+            documents=_documents(session, study.id),
+            instance_findings=_observed(session, study.id),
+            revision=study.revision,
+            facts_version=study.facts_version,
+            delivered=study.delivered,
+        )
 
 
-def release(catalog: Catalog, uid: str, *, by: str, reason: str, destinations: Sequence[DestinationPlan]) -> None:
-    """held -> accepted in spite of its findings, for the present revision only; raises StateError, NotFoundError."""
-    raise NotImplementedError
+def _facts(session: Session, study_id: int) -> tuple[FactSet, ...]:
+    """The fact sets that current instances refer to; held ones are not judged, they never go."""
+    peers: dict[int, list[str]] = {}
+    for row in session.rows(
+        "SELECT DISTINCT fact_set_id, peer FROM instances WHERE study_id = ? AND current = 1 ORDER BY peer", study_id
+    ):
+        peers.setdefault(row["fact_set_id"], []).append(row["peer"])
+    rows = session.rows(
+        "SELECT f.id, f.facts, COUNT(*) AS n, MIN(i.uid) AS example FROM fact_sets f "
+        "JOIN instances i ON i.fact_set_id = f.id AND i.current = 1 AND i.study_id = f.study_id "
+        "WHERE f.study_id = ? GROUP BY f.id, f.facts ORDER BY f.id",
+        study_id,
+    )
+    return tuple(
+        FactSet(
+            header=from_json(row["facts"]),
+            instances=row["n"],
+            example_sop_instance_uid=row["example"],
+            peers=tuple(peers[row["id"]]),
+        )
+        for row in rows
+    )
 
 
-def reject(catalog: Catalog, uid: str, *, by: str, reason: str) -> None:
-    """held -> rejected; raises StateError, NotFoundError."""
-    raise NotImplementedError
+def _documents(session: Session, study_id: int) -> tuple[LinkedDocument, ...]:
+    rows = session.rows(
+        "SELECT d.content, d.current, d.received_at, l.linked_by FROM links l JOIN documents d ON d.id = l.document_id "
+        "WHERE l.study_id = ? ORDER BY d.received_at, d.id",
+        study_id,
+    )
+    return tuple(
+        LinkedDocument(
+            document=document_from_json(row["content"]),
+            current=bool(row["current"]),
+            linked_by=row["linked_by"],
+            received_at=moment(row["received_at"]),
+        )
+        for row in rows
+    )
 
 
-def recheck(catalog: Catalog, uids: Iterable[str] | None) -> int:
-    """Open the question of these studies (None: of every held one) again; returns how many."""
-    raise NotImplementedError
+def _observed(session: Session, study_id: int) -> tuple[InstanceFinding, ...]:
+    rows = session.rows(
+        "SELECT rule, severity, place, sop_instance_uid, other_uid FROM observed_findings "
+        "WHERE study_id = ? ORDER BY id",
+        study_id,
+    )
+    return tuple(
+        InstanceFinding(
+            rule=row["rule"],
+            severity=row["severity"],
+            where=row["place"],
+            sop_instance_uid=row["sop_instance_uid"],
+            other_uid=row["other_uid"],
+        )
+        for row in rows
+    )

@@ -1,0 +1,113 @@
+"""A person's hand on queue entries: try again, hold, let go, give up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kuva_gateway.catalog.completion import recount
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.session import Row, Session
+from kuva_gateway.catalog.states import ENTRY, apply, targets
+from kuva_gateway.errors import NotFoundError, StateError
+
+_DUE_NOW = ("queued", "deferred")
+
+
+def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
+    """failed -> queued, due at once; deferred ones become due at once. None: all that can. Returns the ids changed.
+
+    Raises
+    ------
+    StateError
+        An entry that was named knows no such event, or its study has a newer revision; nothing is changed.
+    NotFoundError
+        There is no such entry; nothing is changed.
+    """
+    changed = []
+    with catalog.write() as session:
+        for row in _chosen(session, ids, (*targets(ENTRY, "retried"), "deferred")):
+            if row["state"] == "deferred":
+                _due_at_once(session, row["id"])
+            else:
+                _retry_failed(session, row, by, reason, named=ids is not None)
+            changed.append(row["id"])
+    return changed
+
+
+def hold(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
+    """queued, deferred -> held; otherwise as :func:`retry`."""
+    return _decide(catalog, ids, "held", by, reason, due=False)
+
+
+def release(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
+    """held -> queued; otherwise as :func:`retry`."""
+    return _decide(catalog, ids, "released", by, reason, due=True)
+
+
+def cancel(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
+    """Unfinished -> cancelled; otherwise as :func:`retry`. One that is being sent finishes the instance in hand."""
+    return _decide(catalog, ids, "cancelled", by, reason, due=False)
+
+
+def _decide(
+    catalog: Catalog, ids: Iterable[int] | None, event: str, by: str, reason: str | None, *, due: bool
+) -> list[int]:
+    with catalog.write() as session:
+        rows = _chosen(session, ids, targets(ENTRY, event))
+        for row in rows:
+            moment = session.at if due else None
+            columns: dict[str, Any] = {"due_at": moment, "next_attempt_at": moment}
+            apply(session, "entry", row["id"], event, by=by, detail=_why(reason), **columns)
+    return [row["id"] for row in rows]
+
+
+def _chosen(session: Session, ids: Iterable[int] | None, states: tuple[str, ...]) -> list[Row]:
+    query = (
+        "SELECT e.id, e.state, e.study_id, e.destination, e.revision, s.revision AS study_revision "
+        "FROM entries e JOIN studies s ON s.id = e.study_id WHERE "
+    )
+    if ids is None:
+        return session.rows_in(query + "e.revision = s.revision AND e.state IN {} ORDER BY e.id", states)
+    wanted = list(dict.fromkeys(ids))
+    rows = {row["id"]: row for row in session.rows_in(query + "e.id IN {}", wanted)}
+    for entry_id in wanted:
+        if entry_id not in rows:
+            raise NotFoundError(f"there is no entry {entry_id}")
+    return [rows[entry_id] for entry_id in wanted]
+
+
+def _due_at_once(session: Session, entry_id: int) -> None:
+    session.execute(
+        "UPDATE entries SET due_at = ?, next_attempt_at = ? WHERE id = ? AND state = 'deferred'",
+        session.at,
+        session.at,
+        entry_id,
+    )
+
+
+def _retry_failed(session: Session, row: Row, by: str, reason: str | None, *, named: bool) -> None:
+    if named and row["revision"] != row["study_revision"]:
+        raise StateError(f"entry {row['id']} is of revision {row['revision']}; its study has a newer one")
+    apply(
+        session,
+        "entry",
+        row["id"],
+        "retried",
+        by=by,
+        detail=_why(reason),
+        due_at=session.at,
+        next_attempt_at=session.at,
+    )
+    session.execute(
+        "UPDATE ledger SET state = 'pending', code = '', changed_at = ? "
+        "WHERE study_id = ? AND destination = ? AND state = 'failed'",
+        session.at,
+        row["study_id"],
+        row["destination"],
+    )
+    recount(session, row["study_id"], row["destination"])
+
+
+def _why(reason: str | None) -> dict[str, str]:
+    return {"reason": reason} if reason else {}

@@ -1,0 +1,74 @@
+"""Which documents belong to which studies: by Study Instance UID, else by accession number and patient.
+
+Links are made when a document comes and when a study comes, whichever is second, and are never taken away: a document
+that is superseded stays linked and is no longer current.
+"""
+
+from __future__ import annotations
+
+from kuva_gateway.catalog.session import Session
+
+
+def patient_key(patient_id: str) -> str:
+    """A patient id as it is compared: without case and blanks.
+
+    A personal identity code's separator stays: it is part of the identity.
+    """
+    return "".join(patient_id.split()).upper()
+
+
+def link_document(session: Session, document_id: int) -> list[int]:
+    """Link a document to the studies that are here; returns the ids of studies newly linked."""
+    by_uid = session.rows(
+        "SELECT s.id FROM document_references r JOIN studies s ON s.uid = r.value "
+        "WHERE r.document_id = ? AND r.what = 'study'",
+        document_id,
+    )
+    by_accession = session.rows(
+        "SELECT s.id FROM document_references r JOIN documents d ON d.id = r.document_id "
+        "JOIN studies s ON s.accession_number = r.value AND s.patient_key = d.patient_key "
+        "WHERE r.document_id = ? AND r.what = 'accession' AND d.patient_key <> ''",
+        document_id,
+    )
+    return _link(
+        session,
+        [(row["id"], document_id, "study_uid") for row in by_uid]
+        + [(row["id"], document_id, "accession") for row in by_accession],
+    )
+
+
+def link_study(session: Session, study_id: int, uid: str, accession: str, patient: str) -> list[int]:
+    """Link a study to the documents that are here; returns it once for each new link.
+
+    ``patient`` is a :func:`patient_key`.
+    """
+    by_uid = session.rows("SELECT document_id FROM document_references WHERE what = 'study' AND value = ?", uid)
+    by_accession = []
+    if accession and patient:
+        by_accession = session.rows(
+            "SELECT r.document_id FROM document_references r JOIN documents d ON d.id = r.document_id "
+            "WHERE r.what = 'accession' AND r.value = ? AND d.patient_key = ?",
+            accession,
+            patient,
+        )
+    return _link(
+        session,
+        [(study_id, row["document_id"], "study_uid") for row in by_uid]
+        + [(study_id, row["document_id"], "accession") for row in by_accession],
+    )
+
+
+def _link(session: Session, wanted: list[tuple[int, int, str]]) -> list[int]:
+    """Make the links that are not there, the first way of linking a pair first; returns studies with a new link."""
+    linked = []
+    for study_id, document_id, linked_by in wanted:
+        made = session.change(
+            "INSERT INTO links (study_id, document_id, linked_by, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            study_id,
+            document_id,
+            linked_by,
+            session.at,
+        )
+        if made:
+            linked.append(study_id)
+    return linked

@@ -1,0 +1,416 @@
+"""The tables, as peewee models: the one place where columns, references and indexes stand. Private to this folder.
+
+peewee makes the schema, runs the migrations and owns connections and their pool. The statements themselves are SQL that
+SQLite and PostgreSQL both know, run through :class:`~kuva_gateway.catalog.session.Session`: most of them are set-based
+or hot. The models are bound to no database, so that two catalogs can be open at once (a rebuild).
+
+Times are microseconds since 1970 UTC, flags are 0 or 1, digests are raw bytes. Ids of studies, series, fact sets and
+instances are given out by the indexer, which is the only writer of those tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigIntegerField,
+    BlobField,
+    CompositeKey,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    SmallIntegerField,
+    TextField,
+)
+
+AS_JSON = "JSON text, not a database type, so that both databases hold the same"
+
+
+class Table(Model):
+    """What all tables share."""
+
+    class Meta:
+        legacy_table_names = False
+
+
+class Study(Table):
+    """One row per Study Instance UID, with the summary that lists and queries show."""
+
+    id = IntegerField(primary_key=True)
+    uid = TextField(unique=True)
+    state = TextField()
+    revision = IntegerField()
+    facts_version = IntegerField(default=0)
+    judge = SmallIntegerField(default=0, help_text="facts have changed, or the study has settled")
+    delivered = SmallIntegerField(default=0)
+    released_revision = IntegerField(null=True, help_text="a person's release holds for this revision")
+    rejected_at = BigIntegerField(null=True)
+    rejected_by = TextField(null=True)
+    rejected_reason = TextField(null=True)
+    patient_id = TextField()
+    patient_key = TextField(help_text="patient_id without case and blanks, for links")
+    accession_number = TextField()
+    study_date = TextField()
+    modalities = TextField(help_text=AS_JSON)
+    procedure_code = TextField(null=True)
+    series = IntegerField(default=0)
+    instances = IntegerField(default=0)
+    bytes = BigIntegerField(default=0)
+    peer = TextField()
+    first_arrival = BigIntegerField()
+    last_arrival = BigIntegerField()
+    receiving_since = BigIntegerField(help_text="first receipt of this revision")
+
+    class Meta:
+        table_name = "studies"
+
+
+Study.add_index(Study.index(Study.state, Study.last_arrival, name="studies_state"))
+Study.add_index(Study.index(Study.last_arrival, name="studies_last_arrival"))
+Study.add_index(Study.index(Study.peer, Study.last_arrival, name="studies_peer"))
+Study.add_index(Study.index(Study.accession_number, Study.patient_key, name="studies_accession"))
+Study.add_index(Study.index(Study.patient_key, name="studies_patient"))
+Study.add_index(Study.index(Study.last_arrival, where=SQL("judge = 1"), name="studies_to_judge"))
+
+
+class Series(Table):
+    """One row per series of a study."""
+
+    id = IntegerField(primary_key=True)
+    study = ForeignKeyField(Study, index=False)
+    uid = TextField()
+    modality = TextField()
+    number = TextField()
+    date = TextField()
+    description = TextField()
+    body_part = TextField()
+
+    class Meta:
+        table_name = "series"
+        indexes = ((("study", "uid"), True),)
+
+
+class FactSet(Table):
+    """The distinct ``Header.facts()`` of a study; instances refer to one, so that a study has few."""
+
+    id = IntegerField(primary_key=True)
+    study = ForeignKeyField(Study, index=False)
+    digest = BlobField(help_text="SHA-256 of facts")
+    facts = TextField(help_text=AS_JSON)
+
+    class Meta:
+        table_name = "fact_sets"
+        indexes = ((("study", "digest"), True),)
+
+
+class Instance(Table):
+    """One stored object, keyed by the SHA-256 of its file."""
+
+    id = IntegerField(primary_key=True)
+    digest = BlobField(unique=True)
+    study = ForeignKeyField(Study, index=False)
+    series = ForeignKeyField(Series, index=True)
+    fact_set = ForeignKeyField(FactSet, index=True)
+    revision = IntegerField(help_text="the study's revision that it came with")
+    sop_class = TextField()
+    uid = TextField(index=True)
+    transfer_syntax = TextField()
+    number = TextField()
+    size = BigIntegerField(help_text="bytes of the whole file")
+    frames = IntegerField()
+    rows = IntegerField()
+    columns = IntegerField()
+    current = SmallIntegerField(help_text="0: another object with its SOP Instance UID counts instead")
+    held = SmallIntegerField(help_text="1: never sent (DUP-01 after delivery)")
+    peer = TextField()
+    received_at = BigIntegerField()
+
+    class Meta:
+        table_name = "instances"
+
+
+Instance.add_index(Instance.index(Instance.study, Instance.series, name="instances_study"))
+
+
+class Receipt(Table):
+    """One acknowledged C-STORE; its key makes indexing repeatable."""
+
+    time_ns = BigIntegerField()
+    association = IntegerField()
+    number = IntegerField()
+    peer = TextField()
+    instance = ForeignKeyField(Instance, index=True)
+
+    class Meta:
+        table_name = "receipts"
+        primary_key = CompositeKey("time_ns", "association", "number")
+        without_rowid = True
+
+
+class ObservedFinding(Table):
+    """What the indexer saw of one instance: DUP-01, UID-02, QUA-02."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=False)
+    rule = TextField()
+    severity = TextField()
+    place = TextField()
+    sop_instance_uid = TextField()
+    other_uid = TextField()
+    at = BigIntegerField()
+
+    class Meta:
+        table_name = "observed_findings"
+        indexes = ((("study", "rule", "sop_instance_uid", "other_uid"), True),)
+
+
+class Document(Table):
+    """One imaging document; what is searched are columns, all of it is JSON."""
+
+    id = AutoField()
+    identifier = TextField(unique=True, help_text="its OID")
+    set_id = TextField(index=True)
+    version = IntegerField()
+    kind = TextField()
+    patient_key = TextField()
+    current = SmallIntegerField()
+    ready = SmallIntegerField()
+    received_at = BigIntegerField(index=True)
+    stored_as = TextField()
+    digest = BlobField()
+    content = TextField(help_text=AS_JSON)
+
+    class Meta:
+        table_name = "documents"
+
+
+class DocumentReference(Table):
+    """What a document names: a ``study`` UID, an ``accession`` number, or a document that it ``replaces``."""
+
+    id = AutoField()
+    document = ForeignKeyField(Document, index=True)
+    what = TextField()
+    value = TextField()
+
+    class Meta:
+        table_name = "document_references"
+
+
+DocumentReference.add_index(
+    DocumentReference.index(DocumentReference.what, DocumentReference.value, name="document_references_value")
+)
+
+
+class Link(Table):
+    """A document belongs to a study."""
+
+    study = ForeignKeyField(Study, index=False)
+    document = ForeignKeyField(Document, index=True)
+    linked_by = TextField()
+    at = BigIntegerField()
+
+    class Meta:
+        table_name = "links"
+        primary_key = CompositeKey("study", "document")
+
+
+class Code(Table):
+    """One period of validity of one procedure code."""
+
+    id = AutoField()
+    code = TextField()
+    scheme = TextField()
+    valid_from = TextField(help_text='ISO date, "" when the list has none')
+    valid_to = TextField(null=True)
+    name = TextField()
+    abbreviation = TextField()
+    replaced_by = TextField(help_text=AS_JSON)
+    radiology = SmallIntegerField()
+    visible_light = SmallIntegerField()
+    leaf = SmallIntegerField()
+    level = IntegerField(null=True)
+
+    class Meta:
+        table_name = "codes"
+        indexes = ((("code", "scheme", "valid_from"), True),)
+
+
+class Entry(Table):
+    """One study's revision on its way to one destination."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=False)
+    destination = TextField()
+    revision = IntegerField()
+    state = TextField()
+    priority = IntegerField()
+    required = SmallIntegerField()
+    commitment = SmallIntegerField()
+    attempts = IntegerField(default=0)
+    created_at = BigIntegerField()
+    due_at = BigIntegerField(null=True, help_text="when a worker may claim it; a lease's end while sending; else null")
+    next_attempt_at = BigIntegerField(null=True)
+    owner = TextField(default="")
+    last_error = TextField(null=True, help_text=AS_JSON)
+    sent = IntegerField(default=0)
+    committed = IntegerField(default=0)
+
+    class Meta:
+        table_name = "entries"
+        indexes = ((("study", "destination", "revision"), True),)
+
+
+_DUE = SQL("due_at IS NOT NULL")
+Entry.add_index(
+    Entry.index(Entry.destination, Entry.priority.desc(), Entry.due_at, Entry.id, where=_DUE, name="entries_due")
+)
+Entry.add_index(Entry.index(Entry.destination, Entry.due_at, where=_DUE, name="entries_next"))
+Entry.add_index(Entry.index(Entry.state, Entry.id, name="entries_state"))
+
+
+class Attempt(Table):
+    """One attempt at a delivery, or at asking for commitment."""
+
+    id = AutoField()
+    entry = ForeignKeyField(Entry, index=True)
+    kind = TextField()
+    started_at = BigIntegerField()
+    ended_at = BigIntegerField()
+    outcome = TextField()
+    scope = TextField()
+    code = TextField()
+    meaning = TextField()
+    comment = TextField()
+    sent = IntegerField()
+    warnings = IntegerField()
+    failed = IntegerField()
+
+    class Meta:
+        table_name = "attempts"
+
+
+class Ledger(Table):
+    """What became of one instance at one destination; outlives entries."""
+
+    study = ForeignKeyField(Study, index=False)
+    destination = TextField()
+    instance = ForeignKeyField(Instance, index=True)
+    revision = IntegerField(help_text="the study's revision that first wanted it there")
+    state = TextField()
+    code = TextField(default="")
+    changed_at = BigIntegerField()
+
+    class Meta:
+        table_name = "ledger"
+        primary_key = CompositeKey("study", "destination", "instance")
+        without_rowid = True
+
+
+class Finding(Table):
+    """One finding of one revision's verdict."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=False)
+    revision = IntegerField()
+    rule = TextField(index=True)
+    severity = TextField()
+    place = TextField()
+    message = TextField()
+    remedy = TextField()
+    overridden_at = BigIntegerField(null=True)
+    overridden_by = TextField(null=True)
+    overridden_reason = TextField(null=True)
+
+    class Meta:
+        table_name = "findings"
+
+
+Finding.add_index(Finding.index(Finding.study, Finding.revision, name="findings_study"))
+
+
+class History(Table):
+    """Every change of state: what, from, event, to, when, by whom."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=True)
+    entry = ForeignKeyField(Entry, null=True, index=True)
+    what = TextField()
+    event = TextField()
+    from_state = TextField()
+    to_state = TextField()
+    at = BigIntegerField()
+    actor = TextField()
+    detail = TextField(help_text=AS_JSON)
+
+    class Meta:
+        table_name = "history"
+
+
+class Commitment(Table):
+    """One storage commitment transaction."""
+
+    id = AutoField()
+    transaction_uid = TextField(unique=True)
+    entry = ForeignKeyField(Entry, index=True)
+    destination = TextField()
+    asked_at = BigIntegerField()
+    due_at = BigIntegerField(null=True, help_text="null once nothing more is awaited")
+    answered_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "commitments"
+
+
+Commitment.add_index(Commitment.index(Commitment.due_at, where=SQL("due_at IS NOT NULL"), name="commitments_due"))
+
+
+class CommitmentInstance(Table):
+    """One instance of a storage commitment transaction, and what the destination said of it."""
+
+    commitment = ForeignKeyField(Commitment, index=False)
+    instance = ForeignKeyField(Instance, index=True)
+    state = TextField(help_text="asked, committed or failed")
+    reason = IntegerField(null=True)
+
+    class Meta:
+        table_name = "commitment_instances"
+        primary_key = CompositeKey("commitment", "instance")
+        without_rowid = True
+
+
+class Destination(Table):
+    """A destination that rests, and why; no row: it does not."""
+
+    name = TextField(primary_key=True)
+    resting_until = BigIntegerField()
+    since = BigIntegerField()
+    code = TextField()
+    why = TextField()
+    times = IntegerField()
+
+    class Meta:
+        table_name = "destinations"
+
+
+TABLES: tuple[Any, ...] = (
+    Study,
+    Series,
+    FactSet,
+    Instance,
+    Receipt,
+    ObservedFinding,
+    Document,
+    DocumentReference,
+    Link,
+    Code,
+    Entry,
+    Attempt,
+    Ledger,
+    Finding,
+    History,
+    Commitment,
+    CommitmentInstance,
+    Destination,
+)

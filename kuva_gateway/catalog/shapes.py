@@ -1,0 +1,144 @@
+"""The JSON objects of the operators' contract (DESIGN section 7): studies, findings, documents, entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.session import Row, Session, iso
+
+Object = dict[str, Any]
+
+_DOCUMENT = "d.id, d.identifier, d.kind, d.version, d.current, d.ready, d.received_at"
+_ENTRY = (
+    "SELECT e.id, e.study_id, s.uid, e.destination, e.state, e.revision, e.priority, e.attempts, e.created_at, "
+    "e.next_attempt_at, e.last_error, e.sent, e.committed FROM entries e JOIN studies s ON s.id = e.study_id"
+)
+
+
+def studies(session: Session, rows: list[Row]) -> list[Object]:
+    """Rows of ``studies`` as JSON objects, each with its present findings, its documents and its entries."""
+    ids = [row["id"] for row in rows]
+    findings = _grouped(
+        session.rows_in(
+            "SELECT f.* FROM findings f JOIN studies s ON s.id = f.study_id AND s.revision = f.revision "
+            "WHERE f.study_id IN {} ORDER BY f.id",
+            ids,
+        )
+    )
+    documents = _grouped(
+        session.rows_in(
+            f"SELECT l.study_id, l.linked_by, {_DOCUMENT} FROM links l JOIN documents d ON d.id = l.document_id "
+            "WHERE l.study_id IN {} ORDER BY d.received_at, d.id",
+            ids,
+        )
+    )
+    entries = _grouped(session.rows_in(_ENTRY + " WHERE e.study_id IN {} ORDER BY e.id", ids))
+    return [
+        {
+            **study(row),
+            "findings": [finding(one) for one in findings.get(row["id"], [])],
+            "documents": [document(one) for one in documents.get(row["id"], [])],
+            "entries": [entry(one) for one in entries.get(row["id"], [])],
+        }
+        for row in rows
+    ]
+
+
+def _grouped(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["study_id"], []).append(row)
+    return groups
+
+
+def study(row: Row) -> Object:
+    """The study's own part of its object."""
+    return {
+        "study_instance_uid": row["uid"],
+        "patient_id": row["patient_id"],
+        "accession_number": row["accession_number"],
+        "study_date": iso_date(row["study_date"]),
+        "modalities": json.loads(row["modalities"]),
+        "procedure_code": row["procedure_code"],
+        "state": row["state"],
+        "revision": row["revision"],
+        "series": row["series"],
+        "instances": row["instances"],
+        "bytes": row["bytes"],
+        "peer": row["peer"],
+        "first_arrival": iso(row["first_arrival"]),
+        "last_arrival": iso(row["last_arrival"]),
+    }
+
+
+def iso_date(value: str) -> str | None:
+    """A DICOM date (PS3.5 6.2, DA; the retired form with dots too) as YYYY-MM-DD; None when it is none."""
+    digits = value.replace(".", "")
+    if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
+        return None
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+
+
+def finding(row: Row) -> Object:
+    """One finding; ``overridden`` is null or who released the study, when and why."""
+    overridden = None
+    if row["overridden_at"] is not None:
+        overridden = {
+            "by": row["overridden_by"],
+            "at": iso(row["overridden_at"]),
+            "reason": row["overridden_reason"],
+        }
+    return {
+        "rule": row["rule"],
+        "severity": row["severity"],
+        "where": row["place"],
+        "message": row["message"],
+        "remedy": row["remedy"],
+        "overridden": overridden,
+    }
+
+
+def document(row: Row) -> Object:
+    """One document; ``id`` is its OID."""
+    return {
+        "id": row["identifier"],
+        "kind": row["kind"],
+        "version": row["version"],
+        "current": bool(row["current"]),
+        "ready": bool(row["ready"]),
+        "received_at": iso(row["received_at"]),
+        "linked_by": row["linked_by"],
+    }
+
+
+def entry(row: Row) -> Object:
+    """One entry."""
+    return {
+        "id": row["id"],
+        "study_instance_uid": row["uid"],
+        "destination": row["destination"],
+        "state": row["state"],
+        "revision": row["revision"],
+        "priority": row["priority"],
+        "attempts": row["attempts"],
+        "created_at": iso(row["created_at"]),
+        "next_attempt_at": iso(row["next_attempt_at"]),
+        "last_error": json.loads(row["last_error"]) if row["last_error"] else None,
+        "sent": row["sent"],
+        "committed": row["committed"],
+    }
+
+
+def entry_listing(catalog: Catalog, *, destination: str | None = None, state: str | None = None) -> list[Object]:
+    """Entries as JSON objects, the oldest first; all of them, or of one destination, or in one state."""
+    wanted = {"e.destination": destination, "e.state": state}
+    conditions = [f"{column} = ?" for column, value in wanted.items() if value is not None]
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    with catalog.read() as session:
+        rows = session.rows(
+            f"{_ENTRY}{where} ORDER BY e.id", *(value for value in wanted.values() if value is not None)
+        )
+    return [entry(row) for row in rows]

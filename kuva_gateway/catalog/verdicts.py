@@ -1,0 +1,194 @@
+"""Verdicts and a person's decisions on studies, and what opens a study's question again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.plans import plan_entries
+from kuva_gateway.catalog.records import DestinationPlan, FindingLike, FindingRecord, StudyView
+from kuva_gateway.catalog.session import Row, Session, iso
+from kuva_gateway.catalog.states import apply
+from kuva_gateway.errors import NotFoundError
+
+_BEGUN = (
+    "(EXISTS (SELECT 1 FROM entries e WHERE e.study_id = studies.id AND e.revision = studies.revision "
+    "AND e.state IN ('sending', 'sent', 'archived')) "
+    "OR EXISTS (SELECT 1 FROM ledger l WHERE l.study_id = studies.id AND l.revision = studies.revision "
+    "AND l.state IN ('sent', 'committed')))"
+)
+"""Something of the study's present revision is on its way: too late to stop it."""
+
+
+def open_question(session: Session, study_ids: Iterable[int]) -> int:
+    """Facts of these studies have changed: judge them again where a verdict can still change something.
+
+    A verdict that is being formed on the older facts is discarded. Returns how many studies will be judged.
+    """
+    ids = sorted(set(study_ids))
+    session.change_in("UPDATE studies SET facts_version = facts_version + 1 WHERE id IN {}", ids)
+    return session.change_in(
+        "UPDATE studies SET judge = 1 WHERE (state IN ('settled', 'held') OR (state = 'accepted' "
+        f"AND (released_revision IS NULL OR released_revision <> revision) AND NOT {_BEGUN})) AND id IN {{}}",
+        ids,
+    )
+
+
+def record_verdict(
+    catalog: Catalog,
+    view: StudyView,
+    passed: bool,
+    findings: Sequence[FindingLike],
+    destinations: Sequence[DestinationPlan],
+) -> bool:
+    """Write the verdict on ``view``: findings, state, and for a study that passed entries and ledger.
+
+    A study that was rejected in an older revision is held again, with that reason shown, however the verdict reads.
+    Returns False, and changes nothing, when revision or facts have moved on since the view was taken, or nothing can
+    be decided any more. The same verdict again writes no findings and no history.
+    """
+    with catalog.write() as session:
+        study = session.one(
+            f"SELECT studies.*, CASE WHEN {_BEGUN} THEN 1 ELSE 0 END AS begun FROM studies WHERE uid = ?",
+            view.study.study_instance_uid,
+        )
+        if study is None or (study["revision"], study["facts_version"]) != (view.revision, view.facts_version):
+            return False
+        if study["state"] not in ("settled", "held", "accepted"):
+            return False
+        session.execute("UPDATE studies SET judge = 0 WHERE id = ?", study["id"])
+        if study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"]):
+            return False
+        noted = list(findings)
+        if study["rejected_at"] is not None:
+            noted, passed = [*noted, _rejected_before(study)], False
+        _apply_verdict(session, study, passed, noted, destinations)
+    return True
+
+
+def _apply_verdict(
+    session: Session,
+    study: Row,
+    passed: bool,
+    findings: Sequence[FindingLike],
+    destinations: Sequence[DestinationPlan],
+) -> None:
+    changed = _replace_findings(session, study, findings)
+    if study["state"] == ("accepted" if passed else "held") and (passed or not changed):
+        return
+    if study["state"] != "settled":
+        apply(session, "study", study["id"], "facts_changed")
+    rules = sorted({finding.rule for finding in findings if finding.severity in ("refuse", "hold")})
+    detail = {"revision": study["revision"], "rules": rules}
+    apply(session, "study", study["id"], "passed" if passed else "failed", detail=detail)
+    if passed:
+        plan_entries(session, study, destinations)
+
+
+def _rejected_before(study: Row) -> FindingRecord:
+    return FindingRecord(
+        rule="REJ-01",
+        severity="hold",
+        where="study",
+        message=f"{study['rejected_by']} rejected this study at {iso(study['rejected_at'])}: "
+        f"{study['rejected_reason']}; instances have arrived since",
+        remedy="release the study or reject it again",
+    )
+
+
+def _replace_findings(session: Session, study: Row, findings: Sequence[FindingLike]) -> bool:
+    """Make these the findings of the present revision; False if they were that already."""
+    wanted = [(one.rule, one.severity, one.where, one.message, one.remedy) for one in findings]
+    present = session.rows(
+        "SELECT rule, severity, place, message, remedy FROM findings WHERE study_id = ? AND revision = ? ORDER BY id",
+        study["id"],
+        study["revision"],
+    )
+    if wanted == [tuple(row.values()) for row in present]:
+        return False
+    session.execute("DELETE FROM findings WHERE study_id = ? AND revision = ?", study["id"], study["revision"])
+    session.many(
+        "INSERT INTO findings (study_id, revision, rule, severity, place, message, remedy) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(study["id"], study["revision"], *one) for one in wanted],
+    )
+    return True
+
+
+def _study(session: Session, uid: str) -> Row:
+    row = session.one("SELECT * FROM studies WHERE uid = ?", uid)
+    if row is None:
+        raise NotFoundError("there is no study with this UID")
+    return row
+
+
+def release(catalog: Catalog, uid: str, *, by: str, reason: str, destinations: Sequence[DestinationPlan]) -> None:
+    """held -> accepted in spite of its findings, for the present revision only.
+
+    Raises
+    ------
+    StateError
+        The study is not held.
+    NotFoundError
+        There is no study with this UID.
+    """
+    with catalog.write() as session:
+        study = _study(session, uid)
+        apply(
+            session,
+            "study",
+            study["id"],
+            "released",
+            by=by,
+            detail={"reason": reason, "revision": study["revision"]},
+            judge=0,
+            released_revision=study["revision"],
+            rejected_at=None,
+            rejected_by=None,
+            rejected_reason=None,
+        )
+        session.execute(
+            "UPDATE findings SET overridden_at = ?, overridden_by = ?, overridden_reason = ? "
+            "WHERE study_id = ? AND revision = ? AND severity IN ('refuse', 'hold')",
+            session.at,
+            by,
+            reason,
+            study["id"],
+            study["revision"],
+        )
+        plan_entries(session, study, destinations)
+
+
+def reject(catalog: Catalog, uid: str, *, by: str, reason: str) -> None:
+    """held -> rejected: it never goes, and it is kept.
+
+    Raises
+    ------
+    StateError
+        The study is not held.
+    NotFoundError
+        There is no study with this UID.
+    """
+    with catalog.write() as session:
+        apply(
+            session,
+            "study",
+            _study(session, uid)["id"],
+            "rejected",
+            by=by,
+            detail={"reason": reason},
+            judge=0,
+            rejected_at=session.at,
+            rejected_by=by,
+            rejected_reason=reason,
+        )
+
+
+def recheck(catalog: Catalog, uids: Iterable[str] | None) -> int:
+    """Open the question of these studies (None: of every held one) again; returns how many will be judged."""
+    with catalog.write() as session:
+        if uids is None:
+            rows = session.rows("SELECT id FROM studies WHERE state = 'held'")
+        else:
+            rows = session.rows_in("SELECT id FROM studies WHERE uid IN {}", uids)
+        return open_question(session, [row["id"] for row in rows])
