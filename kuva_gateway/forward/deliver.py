@@ -86,14 +86,23 @@ def deliver(
     on_answer: OnAnswer,
     priority: int = 0,
     stopping: Callable[[], bool] = lambda: False,
+    on_associated: Callable[[RequestorAssociation], None] = lambda association: None,
 ) -> Delivery:
     """Send ``instances`` in as few associations as their kinds need.
 
     ``priority`` is the C-STORE's own (0 medium, 1 high, 2 low). When ``stopping`` turns true, the instance in hand is
     finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise OSError or DamageError: that instance
-    is then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through.
+    is then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through. ``on_associated`` is
+    given each association, so that another thread may abort it.
     """
-    attempt = _Attempt(call=call, open_file=open_file, on_answer=on_answer, priority=priority, stopping=stopping)
+    attempt = _Attempt(
+        call=call,
+        open_file=open_file,
+        on_answer=on_answer,
+        priority=priority,
+        stopping=stopping,
+        on_associated=on_associated,
+    )
     for group in split(instances):
         if attempt.over:
             break
@@ -108,6 +117,7 @@ class _Attempt:
     on_answer: OnAnswer
     priority: int
     stopping: Callable[[], bool]
+    on_associated: Callable[[RequestorAssociation], None]
     delivery: Delivery = field(default_factory=Delivery)
     classes: dict[str, Outcome] = field(default_factory=dict)  # SOP classes that are not to be sent, and why
 
@@ -127,6 +137,7 @@ class _Attempt:
                 self.delivery.ended = judge_call(error)
                 return
             with association:
+                self.on_associated(association)
                 accepted = {(c.abstract_syntax, c.transfer_syntax): c for c in association.contexts.values() if c.scu}
                 while waiting and association.open and not self.over:
                     self._send(association, accepted, waiting.popleft())

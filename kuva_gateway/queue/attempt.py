@@ -21,12 +21,16 @@ from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.queue.attempts import at_delivery
 from kuva_gateway.queue.commitment import Commitments
-from kuva_gateway.queue.decision import Decision, Next, decide
+from kuva_gateway.queue.decision import Decision, Next, decide, later
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.marks import Marks
 
+LEDGER_DIFFERS = Outcome(
+    kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
+)
 CATALOG_PAUSE = 1.0  # seconds between tries to write down what became of an attempt while the catalog is away
 
 
@@ -54,6 +58,7 @@ class Attempt:
     entry: EntryRecord
     marks: Marks = field(init=False)
     warnings: int = 0
+    _association: RequestorAssociation | None = None
     _lost: threading.Event = field(default_factory=threading.Event)
     _renewed_at: datetime = field(init=False)
 
@@ -74,9 +79,13 @@ class Attempt:
                 on_answer=self._note,
                 priority=0,
                 stopping=self._over,
+                on_associated=self._associated,
             )
         decision = self._decide(delivery)
-        self._persist(lambda: self._record(started, delivery, decision))
+        if not self._persist(lambda: self._record(started, delivery, decision)) and decision.next is Next.DELIVERED:
+            # The ledger wants more than this attempt was given: look again later instead of at every lease's end.
+            decision = self._later(LEDGER_DIFFERS)
+            self._persist(lambda: self._record(started, delivery, decision))
         self._react(delivery, decision, started)
         return decision
 
@@ -89,6 +98,15 @@ class Attempt:
         self._renewed_at = now
         if not entries.renew(self.tools.catalog, self.entry.id, self.tools.owner, now + self.tools.lease):
             self._lost.set()
+
+    def abort(self) -> None:
+        """End what is under way at once; for a daemon whose time to stop is over."""
+        self._lost.set()
+        if self._association is not None:
+            self._association.abort("the gateway stops")
+
+    def _associated(self, association: RequestorAssociation) -> None:
+        self._association = association
 
     def _pending(self) -> list[PendingInstance]:
         """What is to be sent; after a crash only what the destination says it does not have."""
@@ -114,8 +132,22 @@ class Attempt:
         entries.mark_sent(self.tools.catalog, self.entry.id, ids, self.tools.now())
 
     def _decide(self, delivery: Delivery) -> Decision:
-        return decide(
+        """A stop of our own is no failure of the entry's, whatever it broke."""
+        decision = decide(
             delivery,
+            attempts=max(self.entry.attempts, 1),
+            since=self.entry.created_at,
+            now=self.tools.now(),
+            patience=self.lane.patience,
+            rng=self.tools.rng,
+        )
+        if self._over() and decision.next in (Next.DEFERRED, Next.GAVE_UP):
+            return Decision(next=Next.RETURNED, cause=decision.cause)
+        return decision
+
+    def _later(self, cause: Outcome) -> Decision:
+        return later(
+            cause,
             attempts=max(self.entry.attempts, 1),
             since=self.entry.created_at,
             now=self.tools.now(),
@@ -132,7 +164,7 @@ class Attempt:
             with catalog.write():
                 entries.delivered(catalog, entry.id, attempt)
                 if self.lane.commitment:
-                    self.tools.commitments.plan(entry)
+                    self.tools.commitments.plan(entry, started)
         elif decision.next is Next.DEFERRED:
             assert decision.due_at is not None
             entries.defer(catalog, entry.id, decision.due_at, attempt)
@@ -143,18 +175,19 @@ class Attempt:
                 entries.mark_failed(catalog, entry.id, _persons(delivery), now)
                 entries.fail(catalog, entry.id, attempt, gave_up=decision.next is Next.GAVE_UP)
 
-    def _persist(self, write: Callable[[], None]) -> None:
-        """Write, however long the catalog is away; a stopping daemon leaves it to the lease."""
+    def _persist(self, write: Callable[[], None]) -> bool:
+        """Write, however long the catalog is away (a stopping daemon leaves it to the lease); False: it refused."""
         while True:
             try:
-                return write()
+                write()
+                return True
             except CatalogUnavailableError as error:
                 self.tools.log.warning("the attempt waits for the catalog", entry=self.entry.id, why=str(error))
                 if self.tools.stopping.wait(CATALOG_PAUSE):
-                    return None
+                    return True
             except StateError as error:
-                self.tools.log.info("the entry has moved on", entry=self.entry.id, why=str(error))
-                return None
+                self.tools.log.warning("the entry is not as it was left", entry=self.entry.id, why=str(error))
+                return False
 
     def _react(self, delivery: Delivery, decision: Decision, started: datetime) -> None:
         """Tell the destination's rest, the commitment asker and the log."""

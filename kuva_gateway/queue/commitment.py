@@ -17,7 +17,13 @@ from typing import Any
 
 from kuva_gateway.catalog import commitments, entries
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import CommitmentOutcome, CommitmentRecord, EntryRecord, PendingInstance
+from kuva_gateway.catalog.records import (
+    AttemptRecord,
+    CommitmentOutcome,
+    CommitmentRecord,
+    EntryRecord,
+    PendingInstance,
+)
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question, ask
 from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
@@ -38,6 +44,7 @@ class Commitments:
     def __init__(
         self,
         catalog: Catalog,
+        lanes: Sequence[Lane],
         *,
         now: Callable[[], datetime],
         new_uid: Callable[[], str],
@@ -46,6 +53,7 @@ class Commitments:
         resent: Callable[[str], None] = lambda destination: None,
     ) -> None:
         self._catalog = catalog
+        self._lanes = {lane.name: lane for lane in lanes}
         self._now = now
         self._new_uid = new_uid
         self._rng = rng
@@ -54,19 +62,18 @@ class Commitments:
         self._lock = threading.Lock()
         self._awaited: set[str] = set()
         self._stopping = threading.Event()
-        self._woken: dict[str, threading.Event] = {}
-        self._threads: list[threading.Thread] = []
+        self._woken = {lane.name: threading.Event() for lane in lanes if lane.commitment}
+        self._threads = [
+            threading.Thread(target=self._run, args=(self._lanes[name],), name=f"commitment {name}")
+            for name in self._woken
+        ]
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    def start(self, lanes: Iterable[Lane]) -> None:
+    def start(self) -> None:
         """Begin to ask the destinations that offer commitment."""
-        for lane in lanes:
-            if lane.commitment:
-                self._woken[lane.name] = threading.Event()
-                thread = threading.Thread(target=self._run, args=(lane,), name=f"commitment {lane.name}")
-                self._threads.append(thread)
-                thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wake(self, destination: str | None = None) -> None:
         """Something may be due to be asked (None: anywhere)."""
@@ -79,11 +86,15 @@ class Commitments:
         self._stopping.set()
         self.wake()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
-    def plan(self, entry: EntryRecord) -> None:
-        """Write down that everything of a delivered entry that is not committed is to be asked about at once."""
-        self._write_down(entry.id, entries.unconfirmed_instances(self._catalog, entry), self._now())
+    def plan(self, entry: EntryRecord, since: datetime) -> None:
+        """Write down that everything of a delivered entry that is not committed is due to be asked about.
+
+        ``since`` is a moment before this one: a transaction that is due when it is made has not been asked yet.
+        """
+        self._write_down(entry.id, entries.unconfirmed_instances(self._catalog, entry), since)
 
     def ask_first(self, lane: Lane, entry: EntryRecord, instances: Sequence[PendingInstance]) -> None:
         """Ask which of ``instances`` the destination has already, and wait a short while for the answer.
@@ -164,7 +175,7 @@ class Commitments:
             return False
         with self._catalog.write():
             commitments.close(self._catalog, record.transaction_uid, now)
-            self._fail(entry.id, given_up(record.asked_at, now), gave_up=True)
+            self._fail(entry.id, given_up(record.asked_at, now))
         return True
 
     def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> None:
@@ -291,8 +302,8 @@ class Commitments:
                 entries.mark_failed(self._catalog, found.entry_id, codes, now)
                 self._fail(found.entry_id, not_committed(now, person[0].reason, len(person)))
 
-    def _fail(self, entry_id: int, attempt: Any, *, gave_up: bool = False) -> None:
+    def _fail(self, entry_id: int, attempt: AttemptRecord) -> None:
         try:
-            entries.fail(self._catalog, entry_id, attempt, gave_up=gave_up)
+            entries.fail(self._catalog, entry_id, attempt)
         except StateError as error:
             self._log.info("the entry has moved on", entry=entry_id, why=str(error))

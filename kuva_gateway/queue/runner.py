@@ -8,6 +8,7 @@ and that :meth:`Runner.stop` returns when every worker has finished the instance
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.attempt import Attempt, Tools
 from kuva_gateway.queue.lane import Lane
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 LOOK_EVERY = 30.0  # seconds between looks although nobody woke the worker
 CATALOG_PAUSE = 2.0  # seconds between looks while the catalog is away
 PROBE_PAUSE = 0.2  # seconds between looks while another worker probes the destination
@@ -46,12 +47,20 @@ class Runner:
         for workers in self._lanes.values():
             workers.tick()
 
-    def stop(self) -> None:
-        """Finish the instances in hand, give back their entries, and end the threads."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Finish the instances in hand, give back their entries, and end the threads.
+
+        After ``timeout`` seconds (None: never) the associations that are still open are aborted.
+        """
         self._tools.stopping.set()
         self.wake()
+        deadline = None if timeout is None else time.monotonic() + timeout
         for workers in self._lanes.values():
-            workers.join()
+            workers.join(deadline)
+        for workers in self._lanes.values():
+            workers.abort()
+        for workers in self._lanes.values():
+            workers.join(None)
 
 
 class LaneWorkers:
@@ -73,11 +82,18 @@ class LaneWorkers:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
-        """Wait until the threads have ended."""
+    def join(self, deadline: float | None) -> None:
+        """Wait until the threads have ended, or the monotonic clock shows ``deadline``."""
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
+                thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
+
+    def abort(self) -> None:
+        """Abort the associations of what is in hand."""
+        with self._changed:
+            attempts = list(self._in_hand.values())
+        for attempt in attempts:
+            attempt.abort()
 
     def wake(self) -> None:
         """Let every worker look now."""

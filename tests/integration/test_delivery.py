@@ -1,0 +1,368 @@
+"""From the spool to an archive: entries, attempts and the ledger in a real catalog, archives that do as they are told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kuva_gateway.catalog import entries, studies
+from kuva_gateway.catalog.records import FindingRecord
+from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from kuva_gateway.forward.deliver import deliver
+from kuva_gateway.network.timers import Timers
+from tests.support import free_port, wait_until
+from tests.unit.forward.archive import Script, running
+from tests.unit.forward.instances import MR
+from tests.unit.queue.line import Line, Verdict, destination, line, utc_now
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[Line]:
+    with line(tmp_path) as made:
+        yield made
+
+
+def uncommitted(port: int, **changes: object) -> object:
+    return destination(port, storage_commitment=False, **changes)
+
+
+def test_an_accepted_study_is_delivered_committed_and_archived(way: Line) -> None:
+    with running() as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(3)
+        way.accept()
+        entry = way.wait_for(sent.uid, "archived")
+        assert sorted(archive.instances) == sorted(sent.instances)
+        assert (entry["sent"], entry["committed"], entry["attempts"]) == (3, 3, 1)
+        assert way.study(sent.uid) == "archived"
+        assert len(archive.asked) == 1
+        way.stop()
+    events = [line["event"] for line in studies.trace(way.catalog, sent.uid)]
+    assert "settled" in events
+    assert "passed" in events
+
+
+def test_a_destination_without_commitment_is_complete_when_everything_is_sent(way: Line) -> None:
+    with running(Script(commitment=False)) as archive:
+        way.start(uncommitted(archive.port))
+        sent = way.receive(2)
+        way.accept()
+        way.wait_for(sent.uid, "sent")
+        assert way.study(sent.uid) == "archived"
+        assert archive.asked == []
+        way.stop()
+
+
+def test_a_study_goes_to_every_destination_and_is_archived_when_the_required_ones_are_complete(way: Line) -> None:
+    with running() as first, running() as second:
+        way.start(
+            destination(first.port, name="archive"),
+            destination(second.port, name="copy", required=False, ae_title="ARCHIVE"),
+        )
+        sent = way.receive(2)
+        way.accept()
+        way.wait_for(sent.uid, "archived", "archive")
+        way.wait_for(sent.uid, "archived", "copy")
+        assert sorted(first.instances) == sorted(second.instances) == sorted(sent.instances)
+        assert way.study(sent.uid) == "archived"
+        way.stop()
+
+
+def test_a_held_study_is_not_delivered_until_it_is_judged_again(way: Line) -> None:
+    finding = FindingRecord(rule="DOC-02", severity="hold", where="", message="no entry", remedy="send it")
+    way.verdict = Verdict(False, (finding,))
+    with running() as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(1)
+        way.accept()
+        assert way.study(sent.uid) == "held"
+        assert way.entry(sent.uid)["state"] == "none"
+        way.verdict = Verdict(True)
+        studies.recheck(way.catalog, [sent.uid])
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        way.stop()
+
+
+def test_each_kind_of_instance_is_delivered_in_its_own_syntax(way: Line) -> None:
+    with running() as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(2, syntax=EXPLICIT_LITTLE)
+        more = way.receive(2, uid=sent.uid, syntax=IMPLICIT_LITTLE, sop_class=MR)
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        assert {uid: syntax for uid, syntax, _ in archive.stored} == {
+            **dict.fromkeys(sent.instances, EXPLICIT_LITTLE),
+            **dict.fromkeys(more.instances, IMPLICIT_LITTLE),
+        }
+        way.stop()
+
+
+def test_a_temporary_failure_is_tried_again_and_only_what_is_missing_is_sent(way: Line) -> None:
+    sent = way.receive(4)
+    bad = sent.instances[1]
+    failing = [True]
+    with running(Script(status=lambda uid: 0x0110 if uid == bad and failing[0] else 0)) as archive:
+        way.start(destination(archive.port))
+        way.accept()
+        deferred = wait_until(lambda: (e := way.entry(sent.uid))["last_error"] and e)
+        assert deferred["last_error"]["code"] == "0110"
+        failing[0] = False
+        entry = way.wait_for(sent.uid, "archived")
+        assert entry["attempts"] >= 2
+        assert sorted(archive.instances) == sorted(sent.instances)
+        assert len(archive.requests) == 4 + entry["attempts"] - 1
+        way.stop()
+
+
+def test_what_a_person_must_cure_fails_with_its_reason_and_the_others_are_delivered(way: Line) -> None:
+    sent = way.receive(4)
+    bad = sent.instances[2]
+    refusing = [True]
+    with running(Script(status=lambda uid: 0xA77B if uid == bad and refusing[0] else 0)) as archive:
+        way.start(destination(archive.port))
+        way.accept()
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "A77B"
+        assert entry["sent"] == 3
+        assert sorted(archive.instances) == sorted(set(sent.instances) - {bad})
+        refusing[0] = False
+        entries.retry(way.catalog, [entry["id"]], by="a person")
+        assert way.runner is not None
+        way.runner.wake()
+        way.wait_for(sent.uid, "archived")
+        assert archive.requests.count(sent.instances[0]) == 1
+        way.stop()
+
+
+def test_an_entry_that_is_tried_for_too_long_is_given_up(way: Line) -> None:
+    sent = way.receive(1)
+    with running(Script(status=lambda uid: 0xA700)) as archive:
+        way.start(destination(archive.port, give_up_after="1s"))
+        way.accept()
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "A700"
+        assert entry["attempts"] >= 2
+        way.stop()
+
+
+def test_an_archive_that_is_away_rests_burns_no_attempt_and_is_served_when_it_is_back(way: Line) -> None:
+    port = free_port()
+    way.start(destination(port))
+    sent = [way.receive(1) for _ in range(3)]
+    way.accept()
+    wait_until(lambda: entries.destination_state(way.catalog, "archive").times >= 3, what="three failed calls")
+    assert [way.entry(s.uid)["attempts"] for s in sent] == [0, 0, 0]
+    assert {way.entry(s.uid)["state"] for s in sent} <= {"queued", "deferred"}
+    with running(port=port) as archive:
+        for study in sent:
+            entry = way.wait_for(study.uid, "archived")
+            assert entry["attempts"] == 1
+        assert archive.echoes == 1
+        assert entries.destination_state(way.catalog, "archive").resting_until is None
+        way.stop()
+
+
+def test_an_archive_that_refuses_us_rests_with_an_alarm(way: Line) -> None:
+    with running(Script(status=lambda uid: 0x0124)) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(2)
+        way.accept()
+        wait_until(lambda: entries.destination_state(way.catalog, "archive").code == "0124")
+        way.stop()
+    assert way.entry(sent.uid)["attempts"] == 0
+    assert [fields["code"] for level, event, fields in way.log.lines if level == "error"][0] == "0124"
+
+
+def test_a_dead_destination_does_not_hold_up_another(way: Line) -> None:
+    with running() as archive:
+        way.start(destination(free_port(), name="dead"), destination(archive.port, name="alive"))
+        sent = way.receive(2)
+        way.accept()
+        way.wait_for(sent.uid, "archived", "alive")
+        assert way.study(sent.uid) == "accepted"
+        way.stop()
+
+
+def test_an_archive_that_closes_in_the_middle_gets_the_rest_and_nothing_twice(way: Line) -> None:
+    sent = way.receive(6)
+    closed: list[str] = []
+
+    def close(uid: str) -> bool:
+        if len(archive.requests) == 4 and not closed:
+            closed.append(uid)
+        return closed == [uid] and archive.requests.count(uid) == 1
+
+    with running(Script(close_at=close)) as archive:
+        way.start(destination(archive.port))
+        way.accept()
+        entry = way.wait_for(sent.uid, "archived", timeout=30)
+        way.stop()
+    assert len(closed) == 1
+    assert entry["committed"] == 6
+    others = set(sent.instances) - set(closed)
+    assert all(archive.requests.count(uid) == 1 for uid in others)
+
+
+def test_an_unknown_outcome_is_asked_about_before_it_is_sent_again(way: Line) -> None:
+    """The archive stores everything and answers nothing for one: commitment says that it is there."""
+    sent = way.receive(3)
+    quiet = sent.instances[1]
+    with running(Script(silent_at=lambda uid: uid == quiet)) as archive:
+        way.start(destination(archive.port), timers=Timers(response=0.5))
+        way.accept()
+        way.wait_for(sent.uid, "archived", timeout=30)
+        assert archive.requests.count(quiet) == 1
+        asked = [reference[1] for _, references in archive.asked for reference in references]
+        assert quiet in asked
+        way.stop()
+
+
+def test_without_commitment_an_unknown_outcome_is_sent_again(way: Line) -> None:
+    sent = way.receive(2)
+    quiet = sent.instances[0]
+    script = Script(silent_at=lambda uid: uid == quiet and archive.requests.count(uid) == 1, commitment=False)
+    with running(script) as archive:
+        way.start(uncommitted(archive.port), timers=Timers(response=0.5))
+        way.accept()
+        way.wait_for(sent.uid, "sent", timeout=30)
+        assert archive.requests.count(quiet) == 2
+        way.stop()
+
+
+def test_stopping_finishes_the_instance_in_hand_and_gives_the_entry_back(way: Line) -> None:
+    sent = way.receive(5)
+    third, go_on = threading.Event(), threading.Event()
+
+    def status(uid: str) -> int:
+        if len(archive.requests) == 3:
+            third.set()
+            go_on.wait(20)
+        return 0
+
+    with running(Script(status=status)) as archive:
+        way.start(destination(archive.port))
+        way.accept()
+        assert third.wait(20)
+        threading.Timer(0.3, go_on.set).start()
+        way.stop()
+        entry = way.entry(sent.uid)
+        assert (entry["state"], entry["sent"], entry["attempts"]) == ("deferred", 3, 0)
+        way.start(destination(archive.port))
+        way.wait_for(sent.uid, "archived")
+        assert sorted(archive.requests) == sorted(sent.instances)
+        way.stop()
+
+
+def test_stopping_does_not_wait_longer_than_it_may_for_an_archive_that_hangs(way: Line) -> None:
+    sent = way.receive(2)
+    hanging = threading.Event()
+
+    def silent(uid: str) -> bool:
+        hanging.set()
+        return True
+
+    with running(Script(silent_at=silent)) as archive:
+        way.start(destination(archive.port), timers=Timers(response=60))
+        way.accept()
+        assert hanging.wait(20)
+        way.stop(0.3)
+        assert way.entry(sent.uid)["attempts"] == 0
+        assert way.entry(sent.uid)["state"] == "deferred"
+
+
+def test_what_a_dead_gateway_left_is_taken_up_and_nothing_marked_is_sent_twice(way: Line) -> None:
+    """A gateway dies between sending and marking: the ledger has one mark, the archive has two instances."""
+    sent = way.receive(3)
+    with running() as archive:
+        dead = way.build(destination(archive.port), lease=timedelta(milliseconds=300), owner="dead")
+        way.accept()
+        entry = entries.claim(way.catalog, "archive", utc_now(), dead.lease, "dead")
+        assert entry is not None
+        first, second, third = entries.pending_instances(way.catalog, entry)
+        deliver(way.lanes[0].call, [first, second], open_file=way.spool.open_instance, on_answer=lambda i, o: None)
+        entries.mark_sent(way.catalog, entry.id, [first.instance_id], utc_now())
+        way.start(destination(archive.port))
+        way.wait_for(sent.uid, "archived")
+        assert archive.requests == [first.sop_instance, second.sop_instance, third.sop_instance]
+        assert [reference[1] for reference in archive.asked[0][1]] == [second.sop_instance, third.sop_instance]
+        way.stop()
+
+
+def test_a_lease_is_kept_while_a_slow_archive_takes_its_time(way: Line) -> None:
+    sent = way.receive(2)
+    with running(Script(status=lambda uid: (threading.Event().wait(1.5) and 0) or 0)) as archive:
+        way.start(destination(archive.port, workers=2), lease=timedelta(milliseconds=900))
+        way.accept()
+        entry = way.wait_for(sent.uid, "archived")
+        assert entry["attempts"] == 1
+        assert sorted(archive.requests) == sorted(sent.instances)
+        way.stop()
+
+
+def test_a_study_that_grows_while_it_is_sent_is_delivered_whole_and_nothing_twice(way: Line) -> None:
+    sent = way.receive(3)
+    second, go_on = threading.Event(), threading.Event()
+
+    def status(uid: str) -> int:
+        if len(archive.requests) == 2:
+            second.set()
+            go_on.wait(20)
+        return 0
+
+    with running(Script(status=status)) as archive:
+        way.start(destination(archive.port), lease=timedelta(milliseconds=600))
+        way.accept()
+        assert second.wait(20)
+        more = way.receive(2, uid=sent.uid)
+        go_on.set()
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        wait_until(lambda: way.study(sent.uid) == "archived")
+        way.stop()
+    assert sorted(archive.requests) == sorted(sent.instances + more.instances)
+
+
+def test_many_studies_are_delivered_once_each_by_several_workers(way: Line) -> None:
+    sent = [way.receive(2, size=100) for _ in range(12)]
+    with running() as archive:
+        way.start(destination(archive.port, workers=4))
+        way.accept()
+        for study in sent:
+            way.wait_for(study.uid, "archived", timeout=60)
+        way.stop()
+    assert sorted(archive.requests) == sorted(uid for study in sent for uid in study.instances)
+
+
+def test_an_instance_that_is_damaged_in_the_spool_is_for_a_person(way: Line) -> None:
+    sent = way.receive(2)
+    with running() as archive:
+        way.build(destination(archive.port))
+        way.accept()
+        claimed = entries.claim(way.catalog, "archive", utc_now(), timedelta(seconds=0), "looking")
+        assert claimed is not None
+        first, _ = entries.pending_instances(way.catalog, claimed)
+        path = way.spool.instance_path(first.digest)
+        path.chmod(0o600)
+        path.write_bytes(b"overwritten")
+        way.start(destination(archive.port))
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "unreadable"
+        assert len(archive.stored) == 1
+        way.stop()
+
+
+def test_no_line_of_the_log_names_a_patient(way: Line) -> None:
+    with running(Script(status=lambda uid: 0xA777)) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(2)
+        way.accept()
+        way.wait_for(sent.uid, "failed")
+        way.stop()
+    text = repr(way.log.lines)
+    assert "attempt" in text
+    assert "010190" not in text
