@@ -1,0 +1,1 @@
+"""The upper layer beside DCMTK, pynetdicom and hand-written peers that break the rules."""
