@@ -94,8 +94,6 @@ def _codec(term: str) -> str:
 def decode(value: bytes, codecs: tuple[str, ...]) -> str:
     """``value`` as text, padding and all; see the promises at the head of this file."""
     if b"\x1b" not in value:
-        if value.isascii():
-            return value.decode("ascii")
         return value.decode(codecs[0], "replace")
     return "".join(_decode_part(part, codecs) for part in _PARTS.findall(value))
 
@@ -117,7 +115,8 @@ def _decode_part(part: bytes, codecs: tuple[str, ...]) -> str:
 
 def text(value: bytes, codecs: tuple[str, ...]) -> str:
     """A text element's value (SH, LO, UC): decoded, each of its values without trailing padding, backslashes kept."""
-    decoded = decode(value, codecs).rstrip(_PADDING)
+    plain = value.isascii() and b"\x1b" not in value
+    decoded = (value.decode("ascii") if plain else decode(value, codecs)).rstrip(_PADDING)
     if "\\" in decoded:
         decoded = "\\".join(one.rstrip(_PADDING) for one in decoded.split("\\"))
     return clean(decoded)

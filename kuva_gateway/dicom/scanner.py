@@ -23,8 +23,8 @@ WINDOW = 256 * 1024
 _PIECE = 32 * 1024
 """Bytes of a head that are copied out of it first; most headers end there."""
 
-_AFTER_A_JUMP = 16 * 1024
-"""Bytes that are read first where a long value was skipped: another long one may follow."""
+_SMALL_WINDOW = 16 * 1024
+"""Bytes of a file that are read at its start, and behind a long value: another long one may follow."""
 
 READ_LIMIT = 32 << 20
 """Bytes of one data set that are walked over at most, values that are skipped by their length not counted."""
@@ -179,7 +179,7 @@ class _Deflated:
                 self.size = self._base + len(self._buffer)
                 return False
         try:
-            self._buffer += self._inflater.decompress(pending, self._PIECE)
+            self._buffer += self._inflater.decompress(pending, _SMALL_WINDOW)
         except zlib.error as error:
             raise HeaderError("the deflated data set is damaged") from error
         if self._base + len(self._buffer) > INFLATION_LIMIT:
@@ -204,7 +204,7 @@ def _scan_source(source: _Source, transfer_syntax: str) -> Header:
 
 
 def _walk_through(walk: Walk, source: _Source) -> None:
-    count = WINDOW
+    count = _SMALL_WINDOW
     while True:
         base = walk.position
         window = source.window(base, count)
@@ -214,7 +214,7 @@ def _walk_through(walk: Walk, source: _Source) -> None:
             _check_end(walk, window, base, source.size)
             return
         jumped = walk.position >= base + len(window)
-        count = _AFTER_A_JUMP if jumped else WINDOW
+        count = _SMALL_WINDOW if jumped else WINDOW
 
 
 def _check_end(walk: Walk, window: bytes, base: int, size: int | None) -> None:

@@ -10,7 +10,7 @@ import struct
 from typing import Final
 
 from kuva_gateway.dicom.header import HeaderError
-from kuva_gateway.dicom.wanted import LAST_WAVEFORM_GROUP, SOP_CLASS, TOP, WHOLE, Found, Plan, last_group
+from kuva_gateway.dicom.wanted import SOP_CLASS, TOP, WHOLE, Found, Plan, last_group
 
 UNDEFINED: Final = 0xFFFFFFFF
 DEPTH: Final = 64
@@ -67,6 +67,8 @@ class _Order:
         swap = struct.Struct("<HH" if little else ">HH")
         number_of = struct.Struct(order + "I").unpack
         self.top = {number_of(swap.pack(tag >> 16, tag & 0xFFFF))[0]: (tag, wanted) for tag, wanted in TOP.items()}
+        self.texts = {key: tag for key, (tag, wanted) in self.top.items() if wanted == WHOLE}
+        self.sop_class = next(key for key, tag in self.texts.items() if tag == SOP_CLASS)
 
     def limit(self, group: int) -> int:
         """What a masked key exceeds when its group is behind ``group``."""
@@ -110,7 +112,6 @@ class Walk:
         self.ends_at = -1
         self._implicit = implicit
         self._order = _BIG if big_endian else _LITTLE
-        self._last_group = LAST_WAVEFORM_GROUP
         self._levels: list[_Level] = []
         self._items = 0
         self._steps = 0
@@ -156,22 +157,26 @@ class Walk:
         """Elements with a VR at the top level, until the walk ends (True) or a sequence is to be entered (False)."""
         order = self._order
         unpack, unpack_length, short, long = order.explicit, order.length, order.short, order.long
-        top, mask, limit = order.top, order.group_mask, order.limit(self._last_group)
+        texts, top, mask, limit = order.texts, order.top, order.group_mask, self._limit()
+        found, size = self.found, len(window)
         start = self.position - base
         try:
             while True:
                 key, vr, length = unpack(window, start)
                 if vr in short:
-                    if key in top:
-                        self._keep(window, start + 8, length, *top[key])
-                        limit = order.limit(self._last_group)
+                    end = start + 8 + length
+                    if key in texts:
+                        if end > size:
+                            raise struct.error
+                        found[texts[key]] = window[start + 8 : end]
+                        limit = self._limit() if key == order.sop_class else limit
                     elif key & mask > limit:
-                        return self._end(base + start, base + start + 8, length)
-                    start += 8 + length
+                        return self._end(base + start, base + end, length)
+                    start = end
                 elif vr in long:
                     length = unpack_length(window, start + 8)[0]
                     if key & mask > limit:
-                        return self._end(base + start, base + start + 12, length)
+                        return self._end(base + start, base + start + 12 + length, length)
                     if (key in top or length >= _PROBED) and self._long(window, base, start + 12, key, vr, length):
                         start = self.position - base
                         return False
@@ -184,28 +189,37 @@ class Walk:
     def _implicit_top(self, window: bytes, base: int) -> bool:
         """The same for elements without a VR."""
         order = self._order
-        unpack, top, mask, limit = order.implicit, order.top, order.group_mask, order.limit(self._last_group)
+        unpack, texts, top, mask, limit = order.implicit, order.texts, order.top, order.group_mask, self._limit()
+        found, size = self.found, len(window)
         start = self.position - base
         try:
             while True:
                 key, length = unpack(window, start)
-                if key & mask > limit:
-                    return self._end(base + start, base + start + 8, length)
-                if key in top or length >= _PROBED:
-                    if self._long(window, base, start + 8, key, 0, length):
-                        start = self.position - base
-                        return False
-                    limit = order.limit(self._last_group)
-                start += 8 + length
+                end = start + 8 + length
+                if key in texts and length <= WHOLE:
+                    if end > size:
+                        raise struct.error
+                    found[texts[key]] = window[start + 8 : end]
+                    limit = self._limit() if key == order.sop_class else limit
+                elif key & mask > limit:
+                    return self._end(base + start, base + end, length)
+                elif (key in top or length >= _PROBED) and self._long(window, base, start + 8, key, 0, length):
+                    start = self.position - base
+                    return False
+                start = end
         finally:
             self.position = base + start
+
+    def _limit(self) -> int:
+        """What a masked key exceeds behind everything wanted; it depends on the SOP class, once that is known."""
+        return self._order.limit(last_group(self.found.get(SOP_CLASS, b"")))
 
     def _long(self, window: bytes, base: int, value: int, key: int, vr: int, length: int) -> bool:
         """A value of the top level that is wanted, or long: keep it or skip it (False), or enter it (True)."""
         self._count_step()
         tag, wanted = self._order.top.get(key, (0, None))
         if isinstance(wanted, int) and length != UNDEFINED:
-            self._keep(window, value, length, tag, wanted)
+            self.found[tag] = self._value(window, value, tag, length, wanted)
             return False
         return self._enter(window, base, value, tag, vr, length, wanted)
 
@@ -214,21 +228,13 @@ class Walk:
         if self._steps > MOST_STEPS:
             raise HeaderError("the header has too many parts")
 
-    def _end(self, start: int, value: int, length: int) -> bool:
-        """Note how far the element at offset ``start`` claims to reach, the first behind everything wanted."""
+    def _end(self, start: int, end: int, length: int) -> bool:
+        """Note where the element at offset ``start``, the first behind everything wanted, claims to end."""
         if start == 0:
             raise HeaderError("the data set begins with what belongs at its end")
         if length != UNDEFINED:
-            self.ends_at = value + length
+            self.ends_at = end
         return True
-
-    def _keep(self, window: bytes, value: int, length: int, tag: int, wanted: Plan | int) -> None:
-        """Keep a wanted value of the top level."""
-        if not isinstance(wanted, int):
-            return  # a sequence whose VR says that it is none
-        self.found[tag] = self._value(window, value, tag, length, wanted)
-        if tag == SOP_CLASS:
-            self._last_group = last_group(self.found[tag])
 
     def _value(self, window: bytes, value: int, tag: int, length: int, most: int) -> bytes:
         """The bytes of a wanted value, ``most`` of them at most; struct.error when the window ends before."""

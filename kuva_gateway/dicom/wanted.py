@@ -6,6 +6,7 @@ Keeps one table, :data:`TOP`, that the walk over a data set follows; nothing out
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from kuva_gateway.dicom.charsets import DEFAULT, code_string, codecs_of, number_string, person_name, text
@@ -103,7 +104,8 @@ TOP: Plan = {
 """What is read of a data set."""
 
 _LARGEST_NUMBER = 2**31 - 1
-_MOST_CHARACTER_SETS = 16
+_LONGEST_CHARACTER_SET = 256
+"""Bytes of Specific Character Set that are looked at; its VR allows 16 in each of a few values."""
 
 _WAVEFORM_CLASSES = "1.2.840.10008.5.1.4.1.1.9."
 _WITHOUT_WAVEFORMS = frozenset(uid for uid in STORAGE_CLASSES if not uid.startswith(_WAVEFORM_CLASSES))
@@ -119,29 +121,33 @@ def assemble(found: Found, transfer_syntax: str, *, big_endian: bool) -> Header:
     character_set, codecs = _character_set(found, DEFAULT)
     values: dict[str, Any] = {"transfer_syntax_uid": transfer_syntax, "character_set": character_set}
     for tag, value in found.items():
-        if tag in _SIMPLE:
-            name, convert = _SIMPLE[tag]
+        if tag in _STRINGS:
+            values[_STRINGS[tag]] = code_string(value)
+        elif tag in _IN_CHARACTER_SET:
+            name, convert = _IN_CHARACTER_SET[tag]
             values[name] = convert(value, codecs)
+        elif tag in _NUMBERS:
+            values[_NUMBERS[tag]] = number_string(value)
         elif tag in _SPECIAL:
             values.update(_SPECIAL[tag](value, codecs))
     for tag, name in ((_ROWS, "rows"), (_COLUMNS, "columns")):
         if tag in found:
             values[name] = int.from_bytes(found[tag][:2], "big" if big_endian else "little")
-    requested = _requested_codes(found, codecs)
-    if requested:
-        values["requested_procedure_codes"] = requested
+    if _REQUESTED_PROCEDURE_CODE in found or _REQUEST_ATTRIBUTES in found:
+        values["requested_procedure_codes"] = _requested_codes(found, codecs)
     return Header(**values)
 
 
 def _character_set(found: Mapping[int, Any], inherited: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The values of Specific Character Set and the codecs that they mean; an item without one has its parent's."""
     value = found.get(CHARACTER_SET)
-    if not value:
-        return (), inherited
-    terms = tuple(term.strip() for term in code_string(value).split("\\")[:_MOST_CHARACTER_SETS])
-    if terms == ("",):
-        return (), codecs_of(())
-    return terms, codecs_of(terms)
+    return _terms(value[:_LONGEST_CHARACTER_SET]) if value else ((), inherited)
+
+
+@lru_cache(maxsize=256)
+def _terms(value: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    terms = tuple(term.strip() for term in code_string(value).split("\\"))
+    return ((), DEFAULT) if terms == ("",) else (terms, codecs_of(terms))
 
 
 def _codes(items: list[Found], codecs: tuple[str, ...]) -> tuple[CodeItem, ...]:
@@ -150,9 +156,9 @@ def _codes(items: list[Found], codecs: tuple[str, ...]) -> tuple[CodeItem, ...]:
 
 def _code(item: Found, codecs: tuple[str, ...]) -> CodeItem:
     _terms, codecs = _character_set(item, codecs)
-    value = item.get(0x00080100) or item.get(0x00080119) or item.get(0x00080120) or b""
+    values = (text(item.get(tag, b""), codecs) for tag in (0x00080100, 0x00080119, 0x00080120))
     return CodeItem(
-        value=text(value, codecs),
+        value=next(filter(None, values), ""),
         scheme=text(item.get(0x00080102, b""), codecs),
         scheme_uid=code_string(item.get(0x0008010C, b"")),
         meaning=text(item.get(0x00080104, b""), codecs),
@@ -218,20 +224,9 @@ def _frames(value: bytes, _codecs: tuple[str, ...]) -> dict[str, Any]:
     return {"number_of_frames": number if 0 <= number <= _LARGEST_NUMBER else 0}
 
 
-def _string(value: bytes, _codecs: tuple[str, ...]) -> str:
-    return code_string(value)
-
-
-def _number_string(value: bytes, _codecs: tuple[str, ...]) -> str:
-    return number_string(value)
-
-
-_Convert: TypeAlias = Callable[[bytes, tuple[str, ...]], str]
-
-_SIMPLE: dict[int, tuple[str, _Convert]] = {
-    tag: (name, convert)
-    for names, convert in ((_STRINGS, _string), (_TEXTS, text), (_NAMES, person_name), (_NUMBERS, _number_string))
-    for tag, name in names.items()
+_IN_CHARACTER_SET: dict[int, tuple[str, Callable[[bytes, tuple[str, ...]], str]]] = {
+    **{tag: (name, text) for tag, name in _TEXTS.items()},
+    **{tag: (name, person_name) for tag, name in _NAMES.items()},
 }
 
 _SPECIAL: dict[int, Any] = {
