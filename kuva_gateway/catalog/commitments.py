@@ -94,12 +94,15 @@ def record_result(
     committed: Sequence[tuple[str, str]],
     failed: Sequence[tuple[str, str, int]],
     at: datetime,
+    *,
+    resend_at: datetime | None = None,
 ) -> CommitmentOutcome:
     """Write a result: ``committed`` (class, instance), ``failed`` (class, instance, reason).
 
     Instances that were not asked about are passed over; the same result again changes nothing, and a failure counts
     only while no newer transaction asks about the instance. 0112 (no such object instance) makes the instance pending
-    again and defers the entry, due at ``at``; what follows from other reasons is the queue's to decide.
+    again and defers the entry, due at ``resend_at`` (None: at once); what follows from other reasons is the queue's to
+    decide.
     """
     when = microseconds(at)
     with catalog.write() as session:
@@ -114,7 +117,7 @@ def record_result(
         newly = _commit(session, row, [one for _, uid in committed for one in asked.get(uid, [])], when)
         failures = _fail(session, row, asked, failed)
         resend = tuple(failure for failure in failures if failure.reason == NO_SUCH_INSTANCE)
-        _send_again(session, row, resend, when)
+        _send_again(session, row, resend, when, when if resend_at is None else microseconds(resend_at))
         waiting = _waiting(session, row["id"])
         if not waiting and row["answered_at"] is None:
             session.execute("UPDATE commitments SET answered_at = ?, due_at = NULL WHERE id = ?", when, row["id"])
@@ -180,13 +183,13 @@ def _fail(
     return noted
 
 
-def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], when: int) -> None:
+def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], when: int, due_at: int) -> None:
     """sent -> pending for these instances, and the entry deferred for them."""
     ids = [failure.instance_id for failure in resend]
     moved = move_ledger(session, "commitment_failed", row["study_id"], row["destination"], ids, at=when)
     if moved and row["entry_state"] == "sent":
         detail = {"instances": moved, "transaction_uid": row["transaction_uid"]}
-        apply(session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=when, next_attempt_at=when)
+        apply(session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=due_at, next_attempt_at=due_at)
 
 
 def overdue(catalog: Catalog, now: datetime) -> list[CommitmentRecord]:
