@@ -189,7 +189,9 @@ def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], 
     moved = move_ledger(session, "commitment_failed", row["study_id"], row["destination"], ids, at=when)
     if moved and row["entry_state"] == "sent":
         detail = {"instances": moved, "transaction_uid": row["transaction_uid"]}
-        apply(session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=due_at, next_attempt_at=due_at)
+        apply(
+            session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=due_at, next_attempt_at=due_at
+        )
 
 
 def overdue(catalog: Catalog, now: datetime) -> list[CommitmentRecord]:
