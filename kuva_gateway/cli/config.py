@@ -21,7 +21,7 @@ def config() -> None:
 @pass_invocation
 def check(invocation: Invocation) -> None:
     """Read the whole file and name every fault with its line; exit status 2 if there is one."""
-    from kuva_gateway.daemon import check_configuration
+    from kuva_gateway.parts import check_configuration
 
     configuration = invocation.configuration()
     check_configuration(configuration, invocation.config_path)

@@ -24,8 +24,8 @@ def documents() -> None:
 @pass_invocation
 def import_(invocation: Invocation, files: tuple[Path, ...]) -> int:
     """Import documents, each in one transaction; a bad one is said and changes nothing."""
-    from kuva_gateway.daemon import document_profile
     from kuva_gateway.intake.documents import import_document
+    from kuva_gateway.parts import accepted_documents, document_profile
 
     catalog = invocation.catalog(create=True)
     configuration = invocation.configuration()
@@ -35,7 +35,7 @@ def import_(invocation: Invocation, files: tuple[Path, ...]) -> int:
             added = import_document(
                 catalog,
                 file,
-                kept_in=configuration.state_directory / "documents" / "accepted",
+                kept_in=accepted_documents(configuration),
                 profile=document_profile(configuration),
             )
             results.append(
@@ -90,7 +90,7 @@ def show(invocation: Invocation, identifier: str) -> None:
 def explain(invocation: Invocation, file: Path) -> None:
     """Say what the extraction profile finds in a file, by which rule and in which line."""
     from kuva_gateway.clinical.documents import explain_document
-    from kuva_gateway.daemon import document_profile
+    from kuva_gateway.parts import document_profile
 
     found = explain_document(file.read_bytes(), document_profile(invocation.configuration()))
     rows = [{"field": one.field, "value": one.value, "rule": one.rule, "line": one.line} for one in found]

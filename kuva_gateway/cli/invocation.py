@@ -53,6 +53,8 @@ class Invocation:
         """
         state = self.configuration().state_directory
         if create:
+            from kuva_gateway.parts import make_state_directory
+
             make_state_directory(state)
         elif not state.is_dir():
             raise NotFoundError(f"there is no state directory {state} (the gateway has not run yet)")
@@ -61,7 +63,7 @@ class Invocation:
     def catalog(self, *, create: bool = False) -> Catalog:
         """The catalog, opened once; with ``create`` the state directory and the starter codes are made if needed."""
         if self._catalog is None:
-            from kuva_gateway.daemon import open_catalog
+            from kuva_gateway.parts import open_catalog
 
             self.state_directory(create=create)
             self._catalog = open_catalog(self.configuration(), create=create)
@@ -69,7 +71,7 @@ class Invocation:
 
     def spool(self, *, create: bool = False) -> Spool:
         """The spool's folders."""
-        from kuva_gateway.daemon import open_spool
+        from kuva_gateway.parts import open_spool
 
         self.state_directory(create=create)
         return open_spool(self.configuration())
@@ -91,11 +93,6 @@ class Invocation:
         if self._catalog is not None:
             self._catalog.close()
             self._catalog = None
-
-
-def make_state_directory(path: Path) -> None:
-    """Make the state directory, readable by the gateway's own user only."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:

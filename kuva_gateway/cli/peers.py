@@ -50,7 +50,7 @@ def list_(invocation: Invocation) -> None:
 @pass_invocation
 def echo(invocation: Invocation, name: str) -> None:
     """Send a C-ECHO to a peer or a destination; exit status 1 when it does not answer."""
-    from kuva_gateway.daemon import echo_target
+    from kuva_gateway.parts import echo_target
 
     configuration = invocation.configuration()
     peer = configuration.peer(name)

@@ -137,7 +137,7 @@ def _decide(invocation: Invocation, uids: tuple[str, ...], decide: object, done:
 @pass_invocation
 def release(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
     """Let held studies go in spite of their findings; holds for their present revision only."""
-    from kuva_gateway.daemon import destination_plans
+    from kuva_gateway.parts import destination_plans
 
     catalog = invocation.catalog()
     plans = destination_plans(invocation.configuration())

@@ -1,0 +1,336 @@
+"""The daemon: the one place where the parts are wired together, read from top to bottom.
+
+Start: lock, spool, catalog, indexer, ports, queue, drop folder. Stop: no new associations; what is being received is
+finished and acknowledged; deliveries finish the instance in hand; what was acknowledged is indexed.
+Promises that one state directory has one daemon, and that receiving goes on while the catalog is away.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from kuva_gateway import __version__, log, parts, systemd
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.config import Configuration
+from kuva_gateway.control import ControlServer
+from kuva_gateway.dicom.header import Header
+from kuva_gateway.dicom.uids import new_uid
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.intake.codes import load_starter_codes
+from kuva_gateway.intake.documents import document_drop_folder
+from kuva_gateway.intake.drop_folder import DropFolder, Outcome
+from kuva_gateway.lock import StateLock
+from kuva_gateway.network.acceptor import Acceptor
+from kuva_gateway.network.records import Listener
+from kuva_gateway.queue.admission import Admission
+from kuva_gateway.queue.attempt import Tools
+from kuva_gateway.queue.commitment import Commitments
+from kuva_gateway.queue.lane import make_lane
+from kuva_gateway.queue.runner import LEASE, Runner
+from kuva_gateway.queue.schedule import Tick, Wakeups
+from kuva_gateway.scp.dispatch import Dispatcher
+from kuva_gateway.spool.receipt import Arrival
+
+ADMISSION_EVERY = 1.0
+QUEUE_EVERY = 1.0
+CATALOG_PAUSES = (1.0, 2.0, 5.0, 10.0)
+
+
+def utc_now() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+def run(configuration: Configuration, path: Path) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit status.
+
+    Raises
+    ------
+    BusyError
+        Another daemon has this state directory.
+    ConfigurationError, RefusedError
+        It cannot run with this configuration or this catalog.
+    """
+    os.umask(0o077)
+    log.configure(form=configuration.log.format, level=configuration.log.level)
+    parts.check_configuration(configuration, path)
+    stop = threading.Event()
+
+    def stop_on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop_on_signal)
+    daemon = Daemon(configuration, stop)
+    try:
+        daemon.start()
+        stop.wait()
+    finally:
+        daemon.stop()
+    return 0
+
+
+class Daemon:
+    """All parts of one running gateway. ``stop`` asks it to end while it is still starting."""
+
+    def __init__(self, configuration: Configuration, stop: threading.Event) -> None:
+        self.configuration = configuration
+        self._stop = stop
+        self._log = log.get_logger("daemon")
+        self._rng = random.Random()
+        self._undo: list[tuple[str, Callable[[], object]]] = []
+        self._indexer: Indexer | None = None
+        self._commitments: Commitments | None = None
+        self._acceptor: Acceptor | None = None
+
+    # -- start ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every part. When the catalog is away, receiving starts without it and the rest follows."""
+        configuration = self.configuration
+        state = configuration.state_directory
+        parts.make_state_directory(state)
+        lock = StateLock(state / "lock")
+        lock.acquire()
+        self._undo.append(("lock", lock.release))
+        for notice in configuration.notices():
+            self._log.warning("configuration", notice=notice)
+        self.spool = parts.open_spool(configuration)
+        self.spool.sweep()
+        catalog = self._open_catalog()
+        if catalog is not None:
+            self._start_indexer(catalog)
+        self._start_acceptor()
+        if catalog is None:
+            catalog = self._wait_for_catalog()
+            if catalog is None:
+                return
+            self._start_indexer(catalog)
+        self._start_queue(catalog)
+        self._start_control()
+        systemd.notify("READY=1", f"STATUS=receiving as {configuration.ae_title}")
+        self._log.info("started", version=__version__, ae_title=configuration.ae_title, ports=self.ports)
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports on which peers reach the gateway."""
+        return [] if self._acceptor is None else list(self._acceptor.ports)
+
+    def _open_catalog(self) -> Catalog | None:
+        try:
+            catalog = parts.open_catalog(self.configuration, create=True)
+        except CatalogUnavailableError as error:
+            self._log.error("the catalog is away; receiving goes on without it", why=str(error))
+            return None
+        self._undo.append(("catalog", catalog.close))
+        return catalog
+
+    def _wait_for_catalog(self) -> Catalog | None:
+        pauses = list(CATALOG_PAUSES)
+        while not self._stop.wait(pauses[0]):
+            pauses = pauses[1:] or pauses
+            catalog = self._open_catalog()
+            if catalog is not None:
+                return catalog
+        return None
+
+    def _start_indexer(self, catalog: Catalog) -> None:
+        load_starter_codes(catalog)
+        indexer = Indexer(
+            catalog,
+            self.spool,
+            duplicates=self.configuration.duplicates,
+            on_indexed=lambda studies: self._log.debug("indexed", studies=sorted(studies)),
+            on_problem=lambda rule, text: self._log.error("index", rule=rule, why=text),
+        )
+        self._indexer = indexer
+        indexer.start()
+        self._undo.append(("indexer", indexer.stop))
+        self._undo.append(("index what was acknowledged", lambda: indexer.drain(self.configuration.drain_timeout)))
+
+    def _start_acceptor(self) -> None:
+        configuration = self.configuration
+        self.services = Dispatcher(
+            configuration,
+            self.spool,
+            on_receipt=self._on_receipt,
+            immediate=parts.make_immediate(configuration),
+            on_commitment_result=self._on_commitment_result,
+            log=log.get_logger("scp"),
+        )
+        listeners = []
+        if configuration.listen.port is not None:
+            listeners.append(Listener(host=configuration.listen.host, port=configuration.listen.port))
+        if configuration.tls.port is not None:
+            context = parts.server_tls(configuration)
+            listeners.append(Listener(host=configuration.listen.host, port=configuration.tls.port, tls=context))
+        acceptor = Acceptor(
+            listeners,
+            self.services,
+            timers=parts.timers(configuration),
+            limits=parts.limits(configuration),
+            log=log.get_logger("network"),
+        )
+        acceptor.start()
+        self._acceptor = acceptor
+        self._undo.append(("ports", lambda: acceptor.drain(configuration.drain_timeout)))
+
+    def _start_queue(self, catalog: Catalog) -> None:
+        configuration = self.configuration
+        queue_log = log.get_logger("queue")
+        tls = parts.client_tls(configuration)
+        lanes = [
+            make_lane(
+                catalog,
+                destination,
+                ae_title=configuration.ae_title,
+                tls=tls,
+                timers=parts.timers(configuration),
+                limits=parts.limits(configuration),
+                now=utc_now,
+                rng=self._rng,
+                log=queue_log,
+            )
+            for destination in configuration.destinations
+        ]
+        stopping = threading.Event()
+        commitments = Commitments(
+            catalog,
+            now=utc_now,
+            new_uid=new_uid,
+            rng=self._rng,
+            log=queue_log,
+            resent=lambda destination: runner.wake(destination),  # noqa: PLW0108  (it is made below)
+        )
+        tools = Tools(
+            catalog=catalog,
+            commitments=commitments,
+            open_file=self.spool.open_instance,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            lease=LEASE,
+            now=utc_now,
+            rng=self._rng,
+            log=queue_log,
+            stopping=stopping,
+        )
+        runner = Runner(lanes, tools)
+        admission = Admission(
+            catalog,
+            judge=parts.make_judge(configuration, catalog, utc_now),
+            destinations=parts.destination_plans(configuration),
+            settle_after=timedelta(seconds=configuration.settle_after),
+            settle_at_most=timedelta(seconds=configuration.settle_at_most),
+            indexer_passed=lambda moment: self._indexer is not None and self._indexer.passed(moment),
+            in_flight=self.services.in_flight,
+            now=utc_now,
+            admitted=runner.wake,
+            log=queue_log,
+        )
+        folder = self._document_folder(catalog)
+        wakeups = Wakeups(
+            {
+                "admission": Tick(
+                    call=admission.run, every=min(ADMISSION_EVERY, max(configuration.settle_after / 2, 0.1))
+                ),
+                "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
+                "documents": Tick(call=folder.scan, every=max(configuration.documents.scan_every, 0.1)),
+            },
+            log=queue_log,
+        )
+        self._admission, self._runner, self._commitments = admission, runner, commitments
+        runner.start()
+        self._undo.append(("delivery", lambda: runner.stop(configuration.drain_timeout)))
+        commitments.start(lanes)
+        self._undo.append(("commitment", commitments.stop))
+        wakeups.start()
+        self._undo.append(("clock", wakeups.stop))
+
+    def _document_folder(self, catalog: Catalog) -> DropFolder:
+        configuration = self.configuration
+        intake_log = log.get_logger("intake")
+
+        def say(outcome: Outcome) -> None:
+            # The file's name and the reason are somebody else's text; both stand beside the rejected file.
+            intake_log.info("document", outcome=outcome.what)
+
+        return document_drop_folder(
+            catalog,
+            configuration.path(configuration.documents.drop_folder),
+            kept_in=parts.accepted_documents(configuration),
+            rejected=configuration.path(Path("documents/rejected")),
+            profile=parts.document_profile(configuration),
+            now=utc_now,
+            on_outcome=say,
+        )
+
+    def _start_control(self) -> None:
+        control = ControlServer(
+            self.configuration.state_directory / "control.sock",
+            {"wake": self._wake, "arrivals": self._rescan, "live": self._live},
+        )
+        control.start()
+        self._undo.append(("control socket", control.stop))
+
+    # -- what parts tell each other --------------------------------------------------------------------------------
+
+    def _on_receipt(self, arrival: Arrival, header: Header) -> None:
+        """An image is safe. While there is no indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
+        if self._indexer is not None:
+            self._indexer.notify(arrival, header)
+
+    def _on_commitment_result(
+        self,
+        destination: str,
+        transaction_uid: str,
+        committed: Sequence[tuple[str, str]],
+        failed: Sequence[tuple[str, str, int]],
+    ) -> None:
+        if self._commitments is None:
+            raise CatalogUnavailableError("the catalog is away")
+        self._commitments.on_result(destination, transaction_uid, committed, failed)
+
+    def _wake(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._admission.run()
+        self._runner.wake()
+        return {"done": True}
+
+    def _rescan(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert self._indexer is not None
+        self._indexer.rescan()
+        return {"done": True}
+
+    def _live(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "associations": len(self._acceptor.associations()) if self._acceptor is not None else 0,
+            "arrivals_pending": self._indexer.pending if self._indexer is not None else None,
+        }
+
+    # -- stop ----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop every part that was started, the last one first; one that fails stops no other."""
+        systemd.notify("STOPPING=1")
+        self._end_ports_first()
+        while self._undo:
+            name, undo = self._undo.pop()
+            try:
+                undo()
+            except Exception:
+                self._log.exception("could not be stopped", what=name)
+        self._log.info("stopped")
+
+    def _end_ports_first(self) -> None:
+        """Peers are the first to be told: what they send from now on must find another way."""
+        self._undo.sort(key=lambda part: part[0] == "ports")

@@ -1,0 +1,210 @@
+"""The gateway's parts as the configuration wants them, for the daemon and for commands alike.
+
+Keeps nothing; every function makes something new from a checked configuration.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.records import DestinationPlan, StudyView
+from kuva_gateway.clinical.document_profile import Profile
+from kuva_gateway.config import Configuration
+from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
+from kuva_gateway.forward.call import Call, echo
+from kuva_gateway.network import Limits, Timers, tls
+from kuva_gateway.network.errors import TlsFilesError
+from kuva_gateway.spool.spool import Spool
+
+CATALOG_FILE = "catalog.sqlite"
+
+
+def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
+    """The catalog that the configuration names; raises what :meth:`Catalog.open` raises."""
+    keywords: dict[str, Any] = {} if now is None else {"now": now}
+    return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
+
+
+def catalog_path(configuration: Configuration) -> Path:
+    """Where the embedded catalog's file is."""
+    return configuration.state_directory / CATALOG_FILE
+
+
+def open_spool(configuration: Configuration) -> Spool:
+    """The spool's folders in the state directory, made if they are missing."""
+    return Spool(
+        configuration.state_directory / "spool",
+        durability=configuration.spool.durability,
+        minimum_free=configuration.spool.minimum_free,
+    )
+
+
+def timers(configuration: Configuration) -> Timers:
+    """The deadlines of associations."""
+    own = configuration.timers
+    return Timers(
+        handshake=own.handshake,
+        associate=own.associate,
+        idle=own.idle,
+        message=own.message,
+        minimum_rate=own.minimum_rate,
+        send_stall=own.send_stall,
+        response=own.response,
+    )
+
+
+def limits(configuration: Configuration) -> Limits:
+    """How much of the machine peers may use."""
+    own = configuration.limits
+    return Limits(
+        associations=own.associations,
+        half_open=own.half_open,
+        half_open_per_address=own.half_open_per_address,
+        pdu_length=own.pdu_length,
+    )
+
+
+def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
+    """The TLS context of the listener, None when there is none; raises TlsFilesError."""
+    own = configuration.tls
+    if own.port is None or own.certificate is None or own.key is None:
+        return None
+    return tls.server_context(
+        configuration.path(own.certificate),
+        configuration.path(own.key),
+        None if own.ca is None else configuration.path(own.ca),
+    )
+
+
+def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
+    """The TLS context for calling destinations, None when none of them uses TLS; raises TlsFilesError."""
+    if not any(destination.tls for destination in configuration.destinations):
+        return None
+    own = configuration.tls
+    return tls.client_context(
+        None if own.ca is None else configuration.path(own.ca),
+        None if own.certificate is None else configuration.path(own.certificate),
+        None if own.key is None else configuration.path(own.key),
+    )
+
+
+def check_configuration(configuration: Configuration, path: Path) -> None:
+    """Check what the file's form cannot say: rule ids, TLS files, that somebody can reach us.
+
+    Raises
+    ------
+    ConfigurationError
+        With every such fault.
+    """
+    from kuva_gateway.validation.rules import RULES
+
+    problems = []
+    for place, rules in [
+        ("rules", configuration.rules),
+        *((f"peers.{p.name}.rules", p.rules) for p in configuration.peers),
+    ]:
+        problems += [
+            Problem(line=None, key=f"{place}.{rule}", message="there is no such rule")
+            for rule in rules
+            if rule not in RULES
+        ]
+    for make in (server_tls, client_tls):
+        try:
+            make(configuration)
+        except TlsFilesError as error:
+            problems.append(Problem(line=None, key="tls", message=str(error)))
+    if configuration.listen.port is None and configuration.tls.port is None:
+        problems.append(
+            Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
+        )
+    if problems:
+        raise ConfigurationError(str(path), problems)
+
+
+def accepted_documents(configuration: Configuration) -> Path:
+    """Where the bytes of accepted documents are kept."""
+    return configuration.state_directory / "documents" / "accepted"
+
+
+def make_state_directory(path: Path) -> None:
+    """Make the state directory, readable by the gateway's own user only."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def document_profile(configuration: Configuration) -> Profile:
+    """How imaging documents are read."""
+    return Profile(kinds=configuration.documents.kinds, accession_roots=configuration.documents.accession_roots)
+
+
+def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ...]:
+    """Where an accepted study goes."""
+    return tuple(
+        DestinationPlan(name=one.name, required=one.required, commitment=one.storage_commitment)
+        for one in configuration.destinations
+    )
+
+
+def make_judge(
+    configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
+) -> Callable[[StudyView], Any]:
+    """The function that judges a study as it was seen, by the rules and severities in force for its peer."""
+    from kuva_gateway.validation import verdict_on
+
+    zone = ZoneInfo(configuration.timezone)
+
+    def judge(view: StudyView) -> Any:
+        return verdict_on(
+            view,
+            catalog=catalog,
+            environment=configuration.environment,
+            today=now().astimezone(zone).date(),
+            severities=configuration.severities(view.study.peer),
+            language=configuration.language,
+        )
+
+    return judge
+
+
+def echo_target(configuration: Configuration, name: str) -> float:
+    """Send a C-ECHO to the peer or destination called ``name``; returns the milliseconds that it took.
+
+    Raises
+    ------
+    RefusedError, DeferredError
+        It did not answer with success; the text says why.
+    """
+    destination, peer = configuration.destination(name), configuration.peer(name)
+    if destination is not None:
+        host, port, called, calling = (
+            destination.host,
+            destination.port,
+            destination.ae_title,
+            destination.calling_ae_title,
+        )
+        context = client_tls(configuration) if destination.tls else None
+    elif peer is not None and peer.host is not None and peer.port is not None:
+        host, port, called, calling, context = peer.host, peer.port, peer.ae_title, None, None
+    else:
+        raise RefusedError(f"{name[:40]} has no host and port in the configuration")
+    call = Call(
+        name=name,
+        host=host,
+        port=port,
+        called_ae=called,
+        calling_ae=calling or configuration.ae_title,
+        tls=context,
+        timers=timers(configuration),
+        limits=limits(configuration),
+    )
+    begun = time.perf_counter()
+    found = echo(call)
+    if not found.stored:
+        raise DeferredError(f"{name} did not answer well: {found}", code=found.code)
+    return (time.perf_counter() - begun) * 1000
