@@ -24,7 +24,7 @@ SOURCES = {"ct": "CT_small.dcm", "mr": "MR_small.dcm", "ecg": "waveform_ecg.dcm"
 CODES = {"ct": ("AA1AD", "Pään TT"), "mr": ("AA1BG", "Pään MT"), "ecg": ("FP1B5", "EKG, 12 kytkentää levossa")}
 HETU_ROOT = "1.2.246.21"
 CODE_SCHEME = "1.2.246.537.6.2"
-# A fictional organisation: 1.2.246.10.<Y-tunnus>; no real one ends so.
+# A fictional organisation: 1.2.246.10.<Y-tunnus>, in the style of Kela's own examples.
 ORGANISATION = "1.2.246.10.99999984"
 # Fictional people of the Digital and Population Data Services Agency's own examples (odd number: male, even: female).
 HETUS = (
