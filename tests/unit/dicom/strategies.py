@@ -41,9 +41,8 @@ CHARACTER_SETS: list[tuple[list[str], str]] = [
 _UIDS = st.lists(st.integers(min_value=0, max_value=99999), min_size=1, max_size=6).map(
     lambda arcs: ".".join(("1.2", *map(str, arcs)))
 )
-_CLASSES = st.sampled_from(
-    ["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.840.10008.5.1.4.1.1.104.1", "1.2.3.4"]
-)
+_WITH_WAVEFORMS = ("1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.3.4")
+_CLASSES = st.sampled_from(["1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.104.1", *_WITH_WAVEFORMS])
 _DATES = st.sampled_from(["20240229", "19991231", ""])
 _TIMES = st.sampled_from(["235959.123456", "0102", ""])
 _CODES = st.text("ABCDEF_ ", max_size=9)
@@ -179,7 +178,7 @@ def _top(draw: st.DrawFn) -> Dataset:
             made.add(_sequence(draw, tag, items))
     if draw(st.booleans()):
         made.add(_sequence(draw, 0x00400275, _requests(alphabet)))
-    if made.get("SOPClassUID", "") != "1.2.840.10008.5.1.4.1.1.2" and draw(st.booleans()):
+    if made.get("SOPClassUID", "") in ("", *_WITH_WAVEFORMS) and draw(st.booleans()):
         made.add(_sequence(draw, 0x54000100, _waveforms()))
     return made
 

@@ -122,6 +122,13 @@ def test_waveforms_are_counted_when_they_have_data() -> None:
     assert both(data).waveform_items == 2
 
 
+def test_standard_classes_without_waveforms_are_not_walked_as_far_as_to_them() -> None:
+    behind = element(0x00431001, "LO", b"x ") + element(0x54000100, "OB", b"", length=0x7FFFFFFF)
+    assert scan(SOP_CLASS + PATIENT + behind, EXPLICIT, whole=True).patient_id == "4711"
+    with pytest.raises(HeaderError):
+        scan(element(0x00080016, "UI", ECG) + PATIENT + behind, EXPLICIT, whole=True)
+
+
 def test_requested_codes_are_those_at_the_top_and_in_the_requests() -> None:
     top = element(0x00321064, "SQ", item(code(b"AA1AD ")))
     request = element(0x00321064, "SQ", item(code(b"GD1AA ")))
