@@ -116,6 +116,12 @@ def periods_for(catalog: Catalog, codes: Iterable[str]) -> dict[str, tuple[CodeP
     return {code: tuple(listed) for code, listed in found.items()}
 
 
+def everything(catalog: Catalog) -> tuple[CodePeriod, ...]:
+    """The whole list."""
+    with catalog.read() as session:
+        return tuple(_period(row) for row in session.rows("SELECT * FROM codes ORDER BY code, valid_from, scheme"))
+
+
 def count(catalog: Catalog) -> int:
     """How many distinct codes the list has."""
     with catalog.read() as session:

@@ -20,11 +20,11 @@ def rebuild(invocation: Invocation) -> None:
 
     The old catalog is kept beside the new one.
     """
-    from kuva_gateway.daemon import rebuild_catalog
+    from kuva_gateway.offline import rebuild_catalog
 
     invocation.state_directory()
     with progress("rebuilding", None) as advance:
-        summary = rebuild_catalog(invocation.configuration(), advance)
+        summary = rebuild_catalog(invocation.configuration(), invocation.now(), advance)
     if invocation.json:
         emit_json(summary)
     else:

@@ -21,11 +21,13 @@ from kuva_gateway.errors import GatewayError
 @pass_invocation
 def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None, peer: str) -> int:
     """Take DICOM files and folders into the spool, each made durable before it counts as received."""
-    from kuva_gateway.daemon import file_receiver, index_now
+    from kuva_gateway.intake.files import FileReceiver
+    from kuva_gateway.offline import index_arrivals
+    from kuva_gateway.parts import make_immediate
 
     configuration = invocation.configuration()
     files = list(_files(paths))
-    receiver = file_receiver(configuration, invocation.spool(create=True), peer)
+    receiver = FileReceiver(invocation.spool(create=True), peer=peer, immediate=make_immediate(configuration))
     received, refused = 0, []
     pace = threading.Event()
     with progress("receiving", len(files)) as advance:
@@ -41,7 +43,7 @@ def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None,
             if rate is not None:
                 pace.wait(1 / rate)
     if received and not invocation.poke("arrivals"):
-        index_now(configuration)
+        index_arrivals(configuration)
     _report(invocation, received, refused)
     return 1 if refused else 0
 

@@ -1,0 +1,111 @@
+"""What commands do in the daemon's place: index what arrived, and make the catalog again.
+
+Each takes the state directory's lock, so that none of it runs beside a daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from kuva_gateway import parts
+from kuva_gateway.catalog import codes, rebuild
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.clinical.codes import CodePeriod
+from kuva_gateway.config import Configuration
+from kuva_gateway.errors import BusyError, GatewayError
+from kuva_gateway.intake.codes import load_starter_codes
+from kuva_gateway.intake.documents import import_document
+from kuva_gateway.lock import StateLock
+
+
+def index_arrivals(configuration: Configuration) -> bool:
+    """Index what is in ``arrived/`` now; False when a daemon has the state directory and will do it itself."""
+    try:
+        with (
+            StateLock(configuration.state_directory / "lock"),
+            contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog,
+        ):
+            load_starter_codes(catalog)
+            spool = parts.open_spool(configuration)
+            Indexer(catalog, spool, duplicates=configuration.duplicates).index_batch(spool.arrivals())
+    except BusyError:
+        return False
+    return True
+
+
+def rebuild_catalog(
+    configuration: Configuration, now: datetime, progress: Callable[[int], None] | None = None
+) -> dict[str, int]:
+    """A new catalog from the stored instances, the accepted documents and the old catalog's code list.
+
+    The embedded catalog's old file is kept beside the new one. Its code list is read if it still can be; otherwise the
+    shipped starter list is loaded, and the official one has to be imported again.
+
+    Raises
+    ------
+    BusyError
+        The daemon runs.
+    StateError
+        The PostgreSQL database is not empty.
+    """
+    with StateLock(configuration.state_directory / "lock"):
+        kept = _old_codes(configuration)
+        if configuration.catalog.url is None:
+            _put_aside(parts.catalog_path(configuration), now)
+        summary = rebuild.rebuild(
+            configuration.catalog.url,
+            parts.catalog_path(configuration),
+            parts.open_spool(configuration),
+            duplicates=configuration.duplicates,
+            progress=progress,
+        )
+        with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
+            if kept:
+                codes.store(catalog, kept)
+            load_starter_codes(catalog)
+            documents, unreadable = _documents(configuration, catalog)
+            listed = codes.count(catalog)
+    return {
+        "instances": summary.instances,
+        "studies": summary.studies,
+        "arrivals": summary.arrivals,
+        "unreadable_instances": len(summary.bad),
+        "documents": documents,
+        "unreadable_documents": unreadable,
+        "codes": listed,
+    }
+
+
+def _old_codes(configuration: Configuration) -> tuple[CodePeriod, ...]:
+    try:
+        with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
+            return codes.everything(catalog)
+    except GatewayError:
+        return ()
+
+
+def _put_aside(path: Path, now: datetime) -> None:
+    """Rename the old database and what belongs to it: ``catalog.sqlite.before-20261122T030000Z``."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", "-wal", "-shm"):
+        old = path.with_name(path.name + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            old.rename(path.with_name(f"{path.name}.before-{stamp}{suffix}"))
+
+
+def _documents(configuration: Configuration, catalog: Catalog) -> tuple[int, int]:
+    """Catalogue the kept documents again, the oldest file first; returns how many, and how many cannot be read."""
+    folder = parts.accepted_documents(configuration)
+    profile = parts.document_profile(configuration)
+    done = unreadable = 0
+    for path in sorted(folder.rglob("*.xml"), key=lambda one: (one.stat().st_mtime_ns, one.name)):
+        try:
+            import_document(catalog, path, kept_in=folder, profile=profile)
+            done += 1
+        except GatewayError:
+            unreadable += 1
+    return done, unreadable
