@@ -44,7 +44,6 @@ class Commitments:
     def __init__(
         self,
         catalog: Catalog,
-        lanes: Sequence[Lane],
         *,
         now: Callable[[], datetime],
         new_uid: Callable[[], str],
@@ -53,7 +52,7 @@ class Commitments:
         resent: Callable[[str], None] = lambda destination: None,
     ) -> None:
         self._catalog = catalog
-        self._lanes = {lane.name: lane for lane in lanes}
+        self._lanes: dict[str, Lane] = {}
         self._now = now
         self._new_uid = new_uid
         self._rng = rng
@@ -62,16 +61,19 @@ class Commitments:
         self._lock = threading.Lock()
         self._awaited: set[str] = set()
         self._stopping = threading.Event()
-        self._woken = {lane.name: threading.Event() for lane in lanes if lane.commitment}
-        self._threads = [
-            threading.Thread(target=self._run, args=(self._lanes[name],), name=f"commitment {name}")
-            for name in self._woken
-        ]
+        self._woken: dict[str, threading.Event] = {}
+        self._threads: list[threading.Thread] = []
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, lanes: Iterable[Lane]) -> None:
         """Begin to ask the destinations that offer commitment."""
+        self._lanes = {lane.name: lane for lane in lanes}
+        asked = [lane for lane in self._lanes.values() if lane.commitment]
+        self._woken = {lane.name: threading.Event() for lane in asked}
+        self._threads = [
+            threading.Thread(target=self._run, args=(lane,), name=f"commitment {lane.name}") for lane in asked
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -86,8 +88,7 @@ class Commitments:
         self._stopping.set()
         self.wake()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
 
     def plan(self, entry: EntryRecord, since: datetime) -> None:
         """Write down that everything of a delivered entry that is not committed is due to be asked about.
@@ -258,7 +259,11 @@ class Commitments:
         CatalogUnavailableError
             It cannot be written now: the archive is to be told 0110, so that it reports again.
         """
-        found = commitments.record_result(self._catalog, transaction_uid, destination, committed, failed, self._now())
+        now = self._now()
+        resend_at = now + self._resend_pause(destination, transaction_uid) if failed else None
+        found = commitments.record_result(
+            self._catalog, transaction_uid, destination, committed, failed, now, resend_at=resend_at
+        )
         if not found.known:
             self._log.warning("a commitment result for nobody", destination=destination, transaction=transaction_uid)
             return
@@ -284,6 +289,15 @@ class Commitments:
             self._resent(destination)
         if found.failed:
             self.wake(destination)
+
+    def _resend_pause(self, destination: str, transaction_uid: str) -> timedelta:
+        """How long what the archive does not have waits to be sent again: at first not, then by the retry schedule."""
+        record = commitments.find(self._catalog, transaction_uid)
+        entry = None if record is None else entries.find(self._catalog, record.entry_id)
+        lane = self._lanes.get(destination)
+        if entry is None or lane is None or entry.attempts <= 1:
+            return timedelta()
+        return lane.patience.schedule.delay(entry.attempts - 1, self._rng)
 
     def _uncommitted(self, found: CommitmentOutcome) -> None:
         """Instances that were not committed for another reason than 0112 (STC-01)."""

@@ -1,4 +1,4 @@
-"""From the spool to an archive: entries, attempts and the ledger in a real catalog, archives that do as they are told."""
+"""From the spool to an archive: entries, attempts and ledger in a real catalog, archives that do as they are told."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_an_archive_that_refuses_us_rests_with_an_alarm(way: Line) -> None:
         wait_until(lambda: entries.destination_state(way.catalog, "archive").code == "0124")
         way.stop()
     assert way.entry(sent.uid)["attempts"] == 0
-    assert [fields["code"] for level, event, fields in way.log.lines if level == "error"][0] == "0124"
+    assert next(fields["code"] for level, _, fields in way.log.lines if level == "error") == "0124"
 
 
 def test_a_dead_destination_does_not_hold_up_another(way: Line) -> None:

@@ -139,7 +139,7 @@ class Line:
         self.build(*destinations, **options)
         assert self.runner is not None
         assert self.commitments is not None
-        self.commitments.start()
+        self.commitments.start(self.lanes)
         self.runner.start()
         self.wakeups = Wakeups({"runner": Tick(call=self.runner.tick, every=0.2)}, log=self.log)
         self.wakeups.start()
@@ -172,7 +172,6 @@ class Line:
 
         commitments = Commitments(
             self.catalog,
-            self.lanes,
             now=utc_now,
             new_uid=uids.new_uid,
             rng=self.rng,
