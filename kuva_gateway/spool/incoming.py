@@ -97,9 +97,11 @@ class Incoming:
         Raises
         ------
         NoSpaceError
-            The file system is full or nearly so.
+            The file system is full or nearly so; the data set was abandoned.
         StorageError
-            It failed otherwise.
+            It failed otherwise; the data set was abandoned.
+        ValueError
+            It has ended.
         """
         if self._filled < self._limit:
             taken = min(len(view), self._limit - self._filled)
@@ -120,12 +122,15 @@ class Incoming:
     def _store(self, view: memoryview) -> None:
         if self._descriptor is None:
             raise ValueError("this data set has ended")
-        self._spool.space.require(len(view))
-        self._digest.update(view)
         try:
+            self._spool.space.require(len(view))
+            self._digest.update(view)
             self._spool.files.write(self._descriptor, view)
-        except OSError as error:
-            raise translate(error, "writing") from error
+        except BaseException as error:
+            self.abandon()
+            if isinstance(error, OSError):
+                raise translate(error, "writing") from error
+            raise
 
     def open_data_set(self) -> tuple[BinaryIO, int]:
         """The file for reading, and the offset in bytes at which its data set begins; the caller closes it."""
@@ -144,6 +149,8 @@ class Incoming:
             It did not come to that; nothing is left in ``incoming/`` or ``arrived/``. After a failed fsync the file is
             in ``corrupt/``.
         """
+        if self._descriptor is None:
+            raise ValueError("this data set has ended")
         try:
             self._flush()
             arrival = self._spool.name_arrival(
@@ -153,7 +160,6 @@ class Incoming:
             self.abandon()
             raise
         descriptor, self._descriptor = self._descriptor, None
-        assert descriptor is not None
         try:
             self._make_safe(descriptor, arrival)
         finally:
@@ -187,6 +193,6 @@ class Incoming:
             self._spool.files.close(descriptor)
 
     def _give_back(self) -> None:
-        buffer, self._buffer = self._buffer, memoryview(b"")
+        buffer, self._buffer, self._limit = self._buffer, memoryview(b""), 0
         if buffer.nbytes:
             _HEADS.give(buffer)

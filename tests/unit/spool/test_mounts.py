@@ -1,0 +1,54 @@
+"""Which file systems need their folders fsynced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kuva_gateway.spool.mounts import file_system, folders_need_fsync
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+25 22 0:23 / /proc rw - proc proc rw
+30 22 0:40 / /srv/spool rw - nfs4 server:/spool rw
+31 30 254:1 / /srv/spool/fast rw - xfs /dev/vdb rw
+32 22 0:41 /vol /mnt/with\\040space rw shared:5 master:2 - btrfs /dev/vdc rw
+33 22 0:42 / /over rw - tmpfs tmpfs rw
+34 22 0:43 / /over rw - ext4 /dev/vdd rw
+nonsense
+"""
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Path:
+    path = tmp_path / "mountinfo"
+    path.write_text(MOUNTS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "fsync"),
+    [
+        ("/var/lib", "ext4", False),
+        ("/srv/spool", "nfs4", True),
+        ("/srv/spool/arrived", "nfs4", True),
+        ("/srv/spool/fast/arrived", "xfs", False),
+        ("/srv/spool2", "ext4", False),
+        ("/mnt/with space/x", "btrfs", False),
+        ("/over/x", "ext4", False),
+    ],
+)
+def test_the_nearest_mount_decides(mounts: Path, folder: str, kind: str, fsync: bool) -> None:
+    assert file_system(Path(folder), mounts) == kind
+    assert folders_need_fsync(Path(folder), "auto", mounts) is fsync
+    assert folders_need_fsync(Path(folder), "strict", mounts)
+
+
+def test_what_cannot_be_told_is_treated_with_care(tmp_path: Path) -> None:
+    assert file_system(tmp_path, tmp_path / "missing") == ""
+    assert folders_need_fsync(tmp_path, "auto", tmp_path / "missing")
+
+
+def test_this_machines_own_mounts_can_be_read(tmp_path: Path) -> None:
+    assert file_system(tmp_path)
