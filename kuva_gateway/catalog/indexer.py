@@ -1,12 +1,36 @@
-"""The indexer: arrivals become instances and rows, in batches, repeatable after a crash at any point."""
+"""The indexer: arrivals become instances and rows, in batches, repeatable after a crash at any point.
+
+For each batch: the bytes get their place in ``instances/`` (a link; there already is fine), one transaction writes the
+rows, the arrivals' names are removed. A crash between any two of these leaves arrivals that are indexed again, with the
+same end. With the database away everything stays in ``arrived/``, and receiving knows nothing of it. Only this thread
+makes or removes names in ``instances/``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import Any
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 
+from kuva_gateway.catalog.arrivals import Arrivals, Notice
+from kuva_gateway.catalog.batch import Item, write_batch
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.duplicates import Policy
+from kuva_gateway.catalog.session import microseconds
+from kuva_gateway.dicom.header import Header, HeaderError
+from kuva_gateway.dicom.part10 import read_meta
+from kuva_gateway.dicom.scanner import scan_stream
+from kuva_gateway.errors import CatalogUnavailableError, DamageError
+from kuva_gateway.spool.receipt import Arrival, Receipt
+from kuva_gateway.spool.spool import Spool
+
+BATCH = 256
+"""Arrivals per transaction at most."""
+CAPACITY = 4096
+"""Notices (each with a header of about 2 KiB) that are kept in memory at most."""
+FIRST_PAUSE = 0.1  # seconds
+LONGEST_PAUSE = 5.0  # seconds
 
 
 class Indexer:
@@ -17,51 +41,208 @@ class Indexer:
     duplicates
         ``newest`` or ``first``: which of several objects with one SOP Instance UID counts before delivery.
     on_indexed
-        Called after each batch with the Study Instance UIDs that it touched.
+        Called after each batch, on the indexer's thread, with the Study Instance UIDs whose instances changed.
     on_problem
-        Called with a rule id (QUA-01, QUA-02) or ``catalog`` and a sentence without patient data.
+        Called with a rule id (QUA-01), ``catalog`` or ``spool``, and a sentence without patient data.
     """
 
     def __init__(
         self,
         catalog: Catalog,
-        spool: Any,
+        spool: Spool,
         *,
-        duplicates: str = "newest",
+        duplicates: Policy = "newest",
         on_indexed: Callable[[frozenset[str]], None] = lambda uids: None,
         on_problem: Callable[[str, str], None] = lambda rule, text: None,
+        capacity: int = CAPACITY,
+        batch: int = BATCH,
     ) -> None:
-        raise NotImplementedError
+        self._catalog = catalog
+        self._spool = spool
+        self._duplicates = duplicates
+        self._on_indexed = on_indexed
+        self._on_problem = on_problem
+        self._batch = batch
+        self._arrivals = Arrivals(capacity)
+        self._changed = threading.Condition()
+        self._indexing = threading.Lock()
+        self._aside: set[Receipt] = set()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    # -- from outside ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the thread, which first indexes what is in ``arrived/``."""
+        with self._changed:
+            self._arrivals.expect_backlog()
+        self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
+        self._thread.start()
 
-    def notify(self, arrival: Any, header: Any | None) -> None:
+    def notify(self, arrival: Arrival, header: Header | None) -> None:
         """An arrival is on stable storage. Never blocks on the database; called before its acknowledgement goes out."""
+        with self._changed:
+            self._arrivals.add(Notice(arrival, header))
+            self._changed.notify_all()
 
     def rescan(self) -> None:
         """Look into ``arrived/``: somebody else put files there."""
+        with self._changed:
+            self._arrivals.expect_backlog()
+            self._changed.notify_all()
 
     def passed(self, until: datetime) -> bool:
         """True when everything acknowledged before ``until`` has been indexed."""
-        raise NotImplementedError
+        with self._changed:
+            return self._arrivals.passed(microseconds(until) * 1000)
 
     def wait_passed(self, timeout: float, until: datetime | None = None) -> bool:
         """Wait until :meth:`passed` is true for ``until`` (None: this moment), at most ``timeout`` seconds."""
-        raise NotImplementedError
+        until_ns = microseconds(until if until is not None else datetime.now(UTC)) * 1000
+        with self._changed:
+            return self._changed.wait_for(lambda: self._arrivals.passed(until_ns), timeout)
 
     @property
     def pending(self) -> int:
         """Arrivals that are known and not yet indexed."""
-        raise NotImplementedError
+        with self._changed:
+            return len(self._arrivals)
 
     def drain(self, timeout: float) -> bool:
-        """Index what is known; False if time ran out (the rest stays in the spool)."""
-        raise NotImplementedError
+        """Wait until everything known is indexed; False if time ran out (the rest stays in the spool)."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._arrivals.idle, timeout)
 
     def stop(self) -> None:
-        """End the thread after the batch in hand."""
+        """End the thread after the batch in hand; what waits is in the spool."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
-    def index_batch(self, arrivals: Iterable[Any]) -> frozenset[str]:
-        """Index these arrivals now, on the caller's thread, without the thread; returns the studies touched."""
-        raise NotImplementedError
+    def index_batch(self, arrivals: Iterable[Arrival]) -> frozenset[str]:
+        """Index these arrivals now, on the caller's thread; returns the studies touched.
+
+        Raises
+        ------
+        CatalogUnavailableError
+            The database is away; the arrivals that are not indexed stay where they are.
+        """
+        touched: frozenset[str] = frozenset()
+        rest = iter(arrivals)
+        while chunk := [Notice(arrival, None) for arrival in islice(rest, self._batch)]:
+            touched |= self._index(chunk)
+        return touched
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            try:
+                self._next()
+                pause = FIRST_PAUSE
+            except (CatalogUnavailableError, OSError) as error:
+                self._on_problem("catalog" if isinstance(error, CatalogUnavailableError) else "spool", _words(error))
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _next(self) -> None:
+        """Index the oldest notices, or what a listing finds; wait when there is neither."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog)
+            if self._stopping:
+                return
+            batch = self._arrivals.take(self._batch)
+        if not batch:
+            self._index_backlog()
+            return
+        try:
+            self._index(batch)
+        except BaseException:
+            with self._changed:
+                self._arrivals.put_back()
+            raise
+        with self._changed:
+            self._arrivals.done()
+            self._changed.notify_all()
+
+    def _index_backlog(self) -> None:
+        complete = False
+        with self._changed:
+            self._arrivals.begin_listing()
+        try:
+            found = (arrival for arrival in self._spool.arrivals() if arrival.receipt not in self._aside)
+            while not self._stopping and (chunk := [Notice(arrival, None) for arrival in islice(found, self._batch)]):
+                self._index(chunk)
+            complete = not self._stopping
+        finally:
+            with self._changed:
+                self._arrivals.end_listing(complete=complete)
+                self._changed.notify_all()
+
+    # -- one batch ----------------------------------------------------------------------------------------------------
+
+    def _index(self, notices: Sequence[Notice]) -> frozenset[str]:
+        with self._indexing:
+            items = [item for item in map(self._adopt, notices) if item is not None]
+            touched = self._write(items)
+        if touched:
+            self._on_indexed(touched)
+        return touched
+
+    def _adopt(self, notice: Notice) -> Item | None:
+        """Read the header, then give the bytes their place. None: nothing is left to index, or it is quarantined."""
+        arrival = notice.arrival
+        try:
+            header = notice.header if notice.header is not None else self._read_header(arrival)
+            self._spool.adopt(arrival)
+        except FileNotFoundError:
+            return None  # indexed before, or quarantined: a name in arrived/ goes for no other reason
+        except HeaderError as error:
+            self._spool.quarantine(arrival.path, f"QUA-01: {error}")
+            self._on_problem("QUA-01", f"receipt {arrival.receipt} cannot be understood and is in corrupt/: {error}")
+            return None
+        except DamageError as error:
+            self._on_problem("QUA-01", f"receipt {arrival.receipt} is damaged and is in corrupt/: {error}")
+            return None
+        return Item(arrival, header)
+
+    def _read_header(self, arrival: Arrival) -> Header:
+        with self._spool.files.open_read(arrival.path) as stream:
+            meta = read_meta(stream)
+            size = arrival.size - meta.dataset_offset
+            return scan_stream(stream, meta.dataset_offset, size, meta.transfer_syntax)
+
+    def _write(self, items: Sequence[Item]) -> frozenset[str]:
+        """Write rows, then remove the arrivals' names.
+
+        A batch that the database will not have is written one by one; what it will not have alone stays in ``arrived/``
+        until the next start, with an alarm.
+        """
+        if not items:
+            return frozenset()
+        try:
+            with self._catalog.write() as session:
+                touched = write_batch(session, items, duplicates=self._duplicates)
+        except (CatalogUnavailableError, OSError):
+            raise
+        except Exception as error:
+            if len(items) > 1:
+                return frozenset().union(*(self._write([item]) for item in items))
+            receipt = items[0].arrival.receipt
+            self._aside.add(receipt)
+            why = f"{type(error).__name__} in writing its rows"
+            self._on_problem("QUA-01", f"receipt {receipt} stays in arrived/ until the next start: {why}")
+            return frozenset()
+        for item in items:
+            self._spool.forget(item.arrival)
+        return touched
+
+
+def _words(error: Exception) -> str:
+    """The error without file names: they are long and say nothing that the errno does not."""
+    return error.strerror or "failed" if isinstance(error, OSError) else str(error)

@@ -3,23 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
+from kuva_gateway.catalog.batch import Item, write_batch
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.duplicates import Policy
+from kuva_gateway.catalog.indexer import BATCH, Indexer
 from kuva_gateway.catalog.records import RebuildSummary
+from kuva_gateway.dicom.header import HeaderError
+from kuva_gateway.dicom.part10 import read_meta
+from kuva_gateway.dicom.scanner import scan_stream
+from kuva_gateway.errors import DamageError, StateError
+from kuva_gateway.spool.receipt import Arrival, Receipt
+from kuva_gateway.spool.spool import Spool
 
 
 def rebuild(
     url: str | None,
     path: Path,
-    spool: Any,
+    spool: Spool,
     *,
-    duplicates: str = "newest",
+    duplicates: Policy = "newest",
     progress: Callable[[int], None] | None = None,
 ) -> RebuildSummary:
-    """A new catalog at ``path`` (which must not hold one), filled from ``instances/`` and then from ``arrived/``.
+    """A new catalog at ``path`` (or ``url``), filled from ``instances/`` and then from ``arrived/``.
 
-    What only the catalog knew is lost: receipts, peers, people's decisions, deliveries. Codes and documents are stored
-    again by the caller.
+    What only the catalog knew is lost: receipts, peers (which are "" now), people's decisions, deliveries. The time of
+    an instance's receipt is the time of its file. Codes and documents are stored again by the caller. Of several
+    objects with one SOP Instance UID the policy chooses by those times.
+
+    Raises
+    ------
+    StateError
+        The catalog holds studies already.
     """
-    raise NotImplementedError
+    catalog = Catalog.open(url, path)
+    try:
+        with catalog.read() as session:
+            if session.value("SELECT COUNT(*) FROM studies"):
+                raise StateError("the catalog to be rebuilt is not empty")
+        stored, bad = _index_instances(catalog, spool, duplicates, progress or (lambda done: None))
+        waiting = list(spool.arrivals())
+        Indexer(catalog, spool, duplicates=duplicates).index_batch(waiting)
+        with catalog.read() as session:
+            studies = int(session.value("SELECT COUNT(*) FROM studies"))
+    finally:
+        catalog.close()
+    return RebuildSummary(instances=stored, studies=studies, arrivals=len(waiting), bad=tuple(bad))
+
+
+def _index_instances(
+    catalog: Catalog, spool: Spool, duplicates: Policy, progress: Callable[[int], None]
+) -> tuple[int, list[str]]:
+    """Rows for everything in ``instances/``, the oldest file first; returns how many, and what cannot be read."""
+    found = sorted((spool.instance_path(digest).stat().st_mtime_ns, digest) for digest in spool.instances())
+    rest = iter(enumerate(found))
+    stored, bad = 0, []
+    while chunk := list(islice(rest, BATCH)):
+        items = []
+        for number, (time_ns, digest) in chunk:
+            try:
+                items.append(_item(spool, digest, Receipt(time_ns=time_ns, association=0, number=number)))
+            except (HeaderError, DamageError, OSError):
+                bad.append(digest)
+        with catalog.write() as session:
+            write_batch(session, items, duplicates=duplicates, receipts=False)
+        stored += len(items)
+        progress(stored + len(bad))
+    return stored, bad
+
+
+def _item(spool: Spool, digest: str, receipt: Receipt) -> Item:
+    """One stored file as if it had just arrived."""
+    path = spool.instance_path(digest)
+    size = path.stat().st_size
+    with spool.open_instance(digest) as stream:
+        meta = read_meta(stream)
+        header = scan_stream(stream, meta.dataset_offset, size - meta.dataset_offset, meta.transfer_syntax)
+    return Item(Arrival(receipt=receipt, peer="", digest=digest, path=path, size=size), header)

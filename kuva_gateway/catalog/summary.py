@@ -1,0 +1,167 @@
+"""A study's summary: the columns that lists and queries show, kept up to date batch by batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kuva_gateway.catalog.links import link_study, patient_key
+from kuva_gateway.catalog.session import Session
+from kuva_gateway.catalog.states import write_history
+from kuva_gateway.clinical.codes import CodeSource, agreed_code, code_sources
+from kuva_gateway.dicom.header import Header, from_json
+
+_FIRST = ("id", "uid", "state", "revision", "peer", "receiving_since")
+_COLUMNS = (
+    "patient_id",
+    "patient_key",
+    "accession_number",
+    "study_date",
+    "modalities",
+    "procedure_code",
+    "series",
+    "instances",
+    "bytes",
+    "first_arrival",
+    "last_arrival",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """One study while a batch is being written."""
+
+    id: int
+    uid: str
+    state: str
+    revision: int
+    peer: str
+    patient_id: str
+    accession_number: str
+    study_date: str
+    modalities: set[str]
+    procedure_code: str | None
+    series: int
+    instances: int
+    bytes: int
+    first_arrival: int
+    last_arrival: int
+    new: bool = False
+    frozen: bool = False
+    """Its state takes no instances: what comes is kept and never sent."""
+    new_facts: bool = False
+    identified: tuple[str, str] = field(default=("", ""))
+    """Accession number and patient id that documents were looked for with."""
+
+    @classmethod
+    def begin(cls, study_id: int, uid: str, header: Header, peer: str, at: int) -> Summary:
+        """A study whose first instance comes now."""
+        return cls(
+            id=study_id,
+            uid=uid,
+            state="receiving",
+            revision=1,
+            peer=peer,
+            patient_id=header.patient_id,
+            accession_number=header.accession_number,
+            study_date=header.study_date,
+            modalities=set(),
+            procedure_code=None,
+            series=0,
+            instances=0,
+            bytes=0,
+            first_arrival=at,
+            last_arrival=at,
+            new=True,
+        )
+
+    def add(self, header: Header, size: int, at: int, *, counts: bool) -> None:
+        """One more object; ``counts`` unless another one with its UID does. What is empty is filled."""
+        if header.modality:
+            self.modalities.add(header.modality)
+        self.patient_id = self.patient_id or header.patient_id
+        self.accession_number = self.accession_number or header.accession_number
+        self.study_date = self.study_date or header.study_date
+        self.first_arrival = min(self.first_arrival, at)
+        self.last_arrival = max(self.last_arrival, at)
+        if counts:
+            self.instances += 1
+            self.bytes += size
+
+    def remove(self, size: int) -> None:
+        """An object of ``size`` bytes counts no longer."""
+        self.instances -= 1
+        self.bytes -= size
+
+    def columns(self) -> tuple[object, ...]:
+        """The values of the columns that a batch may change."""
+        return (
+            self.patient_id,
+            patient_key(self.patient_id),
+            self.accession_number,
+            self.study_date,
+            json.dumps(sorted(self.modalities)),
+            self.procedure_code,
+            self.series,
+            self.instances,
+            self.bytes,
+            self.first_arrival,
+            self.last_arrival,
+        )
+
+
+def load_summaries(session: Session, uids: Iterable[str]) -> dict[str, Summary]:
+    """The studies among ``uids`` that are here."""
+    names = "id, uid, state, revision, peer, patient_id, accession_number, study_date, modalities, procedure_code, "
+    names += "series, instances, bytes, first_arrival, last_arrival"
+    found = {}
+    for row in session.rows_in(f"SELECT {names} FROM studies WHERE uid IN {{}}", uids):
+        identified = (row["accession_number"], row["patient_id"])
+        row["modalities"] = set(json.loads(row["modalities"]))
+        found[row["uid"]] = Summary(**row, identified=identified)
+    return found
+
+
+def write_summaries(session: Session, studies: Sequence[Summary], insert_children: Callable[[], None]) -> None:
+    """Write the studies' rows and what follows from them; ``insert_children`` writes what refers to them."""
+    columns = (*_FIRST, *_COLUMNS, "facts_version", "judge", "delivered")
+    session.many(
+        f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+        [
+            (*(getattr(study, name) for name in _FIRST[:-1]), study.first_arrival, *study.columns(), 0, 0, 0)
+            for study in studies
+            if study.new
+        ],
+    )
+    insert_children()
+    for study in studies:
+        if study.new_facts:
+            study.procedure_code = _procedure_code(session, study.id)
+    session.many(
+        f"UPDATE studies SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?",
+        [(*study.columns(), study.id) for study in studies if not study.new or study.procedure_code is not None],
+    )
+    for study in studies:
+        if study.new:
+            detail = {"revision": 1, "peer": study.peer}
+            write_history(session, study_id=study.id, event="arrived", change=("", "receiving"), detail=detail)
+        if study.new or study.identified != (study.accession_number, study.patient_id):
+            link_study(session, study.id, study.uid, study.accession_number, patient_key(study.patient_id))
+
+
+def _procedure_code(session: Session, study_id: int) -> str | None:
+    """The code that every source in every fact set agrees on, or None."""
+    sources: list[CodeSource] = []
+    for row in session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study_id):
+        header = from_json(row["facts"])
+        items = [
+            (item.value, item.scheme, item.scheme_uid, where)
+            for where, codes in (
+                ("ProcedureCodeSequence", header.procedure_codes),
+                ("RequestedProcedureCodeSequence", header.requested_procedure_codes),
+            )
+            for item in codes
+        ]
+        sources.extend(code_sources(header.study_description, items))
+    return agreed_code(sources)
