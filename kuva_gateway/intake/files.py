@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.dicom.part10 import Meta, read_meta
+from kuva_gateway.dicom.part10 import read_meta
 from kuva_gateway.dicom.scanner import scan_stream
 from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.errors import RefusedError
@@ -52,7 +52,7 @@ class FileReceiver:
         HeaderError
             It is no DICOM file that can be understood.
         RefusedError
-            Its meta information and data set differ, a UID is bad, or a rule refuses it.
+            A UID of its data set is missing or malformed, or a rule refuses it.
         NoSpaceError, StorageError
             The spool cannot take it now.
         OSError
@@ -61,23 +61,28 @@ class FileReceiver:
         with path.open("rb") as stream:
             meta = read_meta(stream)
             length = os.fstat(stream.fileno()).st_size - meta.dataset_offset
-            self._check(meta, scan_stream(stream, meta.dataset_offset, length, meta.transfer_syntax))
-            return self._keep(stream, meta)
+            header = scan_stream(stream, meta.dataset_offset, length, meta.transfer_syntax)
+            self._check(header)
+            return self._keep(stream, meta.dataset_offset, header)
 
-    def _check(self, meta: Meta, header: Header) -> None:
-        if (header.sop_class_uid, header.sop_instance_uid) != (meta.sop_class, meta.sop_instance):
-            raise RefusedError("file meta information and data set name different SOP class or instance", code="A900")
-        for uid in (header.sop_instance_uid, header.study_instance_uid, header.series_instance_uid):
+    def _check(self, header: Header) -> None:
+        for uid in (
+            header.sop_class_uid,
+            header.sop_instance_uid,
+            header.study_instance_uid,
+            header.series_instance_uid,
+        ):
             if not is_valid_uid(uid):
                 raise RefusedError("a UID of the data set is missing or malformed", code="A900")
         refusal = self._immediate(header)
         if refusal is not None:
             raise RefusedError(refusal.comment, code="0124")
 
-    def _keep(self, stream: BinaryIO, meta: Meta) -> Arrival:
-        incoming = self._spool.begin(meta.sop_class, meta.sop_instance, meta.transfer_syntax)
+    def _keep(self, stream: BinaryIO, offset: int, header: Header) -> Arrival:
+        """The data set as it stands; SOP class and instance are the data set's own, as a sender's command would say."""
+        incoming = self._spool.begin(header.sop_class_uid, header.sop_instance_uid, header.transfer_syntax_uid)
         try:
-            stream.seek(meta.dataset_offset)
+            stream.seek(offset)
             while piece := stream.read(_PIECE):
                 incoming.write(memoryview(piece))
             self._number += 1
