@@ -45,9 +45,13 @@ _ENTRY = (
     "SELECT e.*, s.uid, s.state AS study_state, s.revision AS study_revision "
     "FROM entries e JOIN studies s ON s.id = e.study_id"
 )
+# An older revision that is still being sent finishes the instance in hand first: both would send the same instances.
+_MAY_BE_CLAIMED = (
+    "(e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision AND NOT EXISTS ("
+    "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
+)
 _CLAIMABLE = (
-    " WHERE e.destination = ? AND e.due_at <= ?"
-    " AND (e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision))"
+    f" WHERE e.destination = ? AND e.due_at <= ? AND {_MAY_BE_CLAIMED}"
     " ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
 )
 
@@ -327,8 +331,7 @@ def next_due(catalog: Catalog, destination: str) -> datetime | None:
     with catalog.read() as session:
         due = session.value(
             "SELECT MIN(e.due_at) FROM entries e JOIN studies s ON s.id = e.study_id "
-            "WHERE e.destination = ? AND e.due_at IS NOT NULL "
-            "AND (e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision))",
+            f"WHERE e.destination = ? AND e.due_at IS NOT NULL AND {_MAY_BE_CLAIMED}",
             destination,
         )
     return maybe_moment(due)
