@@ -34,9 +34,9 @@ class Script:
 
     status: Callable[[str], int] = lambda uid: 0x0000
     close_at: Callable[[str], bool] = lambda uid: False  # closes the connection instead of answering
-    silent_at: Callable[[str], bool] = lambda uid: False  # neither answers nor closes
+    silent_at: Callable[[str], bool] = lambda uid: False  # stores, and neither answers nor closes
     action_status: int = 0x0000
-    reports: Callable[[str, list[Reference]], Iterable[Report]] = lambda transaction, refs: [Report(committed=refs)]
+    reports: Callable[[str, list[Reference]], Iterable[Report]] | None = None  # None: what is stored is committed
     same_association: bool = True
     report_to: tuple[str, int, str] | None = None  # host, port, AE title
     classes: Sequence[str] | None = None  # None: every storage class
@@ -72,13 +72,12 @@ class Archive:
         if self.script.close_at(uid):
             event.assoc.dul.socket.close()
             return 0x0000
-        if self.script.silent_at(uid):
-            self.leaving.wait(30)
-            return 0x0000
         status = self.script.status(uid)
         if status == 0 or status in (0x0001, 0x0107, 0x0116) or status >> 12 == 0xB:
             digest = hashlib.sha256(event.request.DataSet.getvalue()).hexdigest()
             self.stored.append((uid, str(event.context.transfer_syntax), digest))
+        if self.script.silent_at(uid):
+            self.leaving.wait(30)
         return status
 
     def _action(self, event: evt.Event) -> tuple[int, None]:
@@ -95,7 +94,7 @@ class Archive:
         return self.script.action_status, None
 
     def _report(self, association: Any, transaction: str, references: list[Reference]) -> None:
-        for report in self.script.reports(transaction, references):
+        for report in (self.script.reports or self._honest)(transaction, references):
             if self.leaving.wait(report.delay + 0.05):  # the answer to the N-ACTION goes first
                 return
             data_set, kind = data_set_of(report, transaction)
@@ -107,6 +106,13 @@ class Archive:
                     self.answers.append(status.get("Status"))
             elif self.script.report_to:
                 self.answers.append(send_report(self.script.report_to, data_set, kind))
+
+    def _honest(self, transaction: str, references: list[Reference]) -> Iterable[Report]:
+        stored = set(self.instances)
+        yield Report(
+            committed=[one for one in references if one[1] in stored],
+            failed=[(*one, 0x0112) for one in references if one[1] not in stored],
+        )
 
     def _echo(self, event: evt.Event) -> int:
         self.echoes += 1
