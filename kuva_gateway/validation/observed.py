@@ -1,0 +1,50 @@
+"""What was seen of single instances when they came in: DUP-01, UID-02, QUA-02, and from files whatever refuses them.
+
+Keeps nothing. Equal observations of many instances become one finding with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from kuva_gateway.catalog.records import InstanceFinding
+from kuva_gateway.validation import tags
+from kuva_gateway.validation.facts import StudyFacts
+from kuva_gateway.validation.findings import SEVERITIES, Fault, Severity
+
+_WHERE: Final[Mapping[str, str]] = {
+    tags.keyword(where): where for where in (tags.SOP_INSTANCE, tags.STUDY, tags.SERIES)
+}
+
+
+def judge_observed(facts: StudyFacts) -> Iterator[Fault]:
+    """The findings that the indexer handed in, grouped."""
+    groups: dict[tuple[str, str, str, str], list[InstanceFinding]] = {}
+    for one in facts.instance_findings:
+        groups.setdefault((one.rule, one.severity, one.where, one.other_uid), []).append(one)
+    for (rule, severity, where, other), members in groups.items():
+        message = _message(rule, severity, other, facts.study_instance_uid)
+        if message is None:
+            continue
+        yield Fault(
+            rule=rule,
+            message=message,
+            where=_WHERE.get(where, where),
+            values={"instances": str(len(members))},
+            quoted={"sop_instance": members[0].sop_instance_uid, "other": other},
+            severity=_severity(severity),
+        )
+
+
+def _message(rule: str, severity: str, other: str, study: str) -> str | None:
+    """Which message says it; None for a rule that nobody can see in one instance."""
+    if rule == "DUP-01":
+        return "delivered" if severity in ("hold", "refuse") else "replaced"
+    if rule == "UID-02":
+        return "other_series" if other in ("", study) else "other_study"
+    return "event" if rule == "QUA-02" else None
+
+
+def _severity(word: str) -> Severity | None:
+    return next((severity for severity in SEVERITIES if severity == word), None)

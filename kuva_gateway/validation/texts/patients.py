@@ -1,0 +1,200 @@
+"""The words of the rules on patients. No message here names an id, a name or a birth date."""
+
+from __future__ import annotations
+
+from kuva_gateway.dicom.statuses import NOT_AUTHORISED
+from kuva_gateway.validation.wording import Message, Rule, Text
+
+
+def _code_message(fault_en: str, fault_fi: str) -> Message:
+    return Message(
+        text=Text(
+            f"The personal identity code has {fault_en} (instances: {{instances}})",
+            f"Henkilötunnuksessa on {fault_fi} (instansseja: {{instances}})",
+        )
+    )
+
+
+PID_01 = Rule(
+    id="PID-01",
+    severity="hold",
+    immediate=True,
+    title=Text("The patient id is a valid personal identity code", "Potilastunniste on oikea henkilötunnus"),
+    looks_at=Text(
+        "Patient ID: form (DDMMYY, separator, NNN, check character), that the date exists, the check character."
+        " Upper and lower case and blanks make no difference. A temporary id (its issuer is"
+        " 1.2.246.10.<organisation>.22.<year>) is judged by PID-05.",
+        "Patient ID: muoto (PPKKVV, välimerkki, NNN, tarkistusmerkki), päivän olemassaolo ja tarkistusmerkki."
+        " Isoilla ja pienillä kirjaimilla tai välilyönneillä ei ole väliä. Tilapäisen tunnisteen (antaja"
+        " 1.2.246.10.<organisaatio>.22.<vuosi>) arvioi PID-05.",
+    ),
+    remedy=Text(
+        "Correct the patient at the source (PACS or RIS) and send the study again.",
+        "Korjaa potilas lähteessä (PACS tai RIS) ja lähetä tutkimus uudelleen.",
+    ),
+    messages={
+        "missing": Message(
+            text=Text(
+                "The patient id is missing (instances: {instances})",
+                "Potilastunniste puuttuu (instansseja: {instances})",
+            )
+        ),
+        "form": Message(
+            text=Text(
+                "The patient id does not have the form of a personal identity code (instances: {instances})",
+                "Potilastunniste ei ole henkilötunnuksen muotoinen (instansseja: {instances})",
+            )
+        ),
+        "date": _code_message("a date of birth that does not exist", "syntymäaika, jota ei ole olemassa"),
+        "number": _code_message("an individual number that is never given", "yksilönumero, jota ei anneta kenellekään"),
+        "check": _code_message("a wrong check character", "väärä tarkistusmerkki"),
+    },
+)
+
+PID_03 = Rule(
+    id="PID-03",
+    severity="hold",
+    immediate=True,
+    title=Text(
+        "Test persons stay in test, real people in production",
+        "Testihenkilöt pysyvät testissä, oikeat ihmiset tuotannossa",
+    ),
+    looks_at=Text(
+        "The individual number of the personal identity code (900-999: test persons and temporary ids) and the"
+        " environment. In production a number of the 900 series holds; in test any other is refused with 0124, or held"
+        " where the rule is configured so.",
+        "Henkilötunnuksen yksilönumero (900–999: testihenkilöt ja tilapäiset tunnukset) ja ympäristö. Tuotannossa"
+        " 900-sarjan numero pidättää tutkimuksen; testissä muu numero hylätään koodilla 0124 tai pidätetään, jos sääntö"
+        " on asetettu niin.",
+    ),
+    remedy=Text(
+        "Send test persons to the test gateway and real patients to the production gateway.",
+        "Lähetä testihenkilöt testin yhdyskäytävään ja oikeat potilaat tuotannon yhdyskäytävään.",
+    ),
+    messages={
+        "test_in_production": Message(
+            text=Text(
+                "A personal identity code of the 900 series in production (instances: {instances})",
+                "900-sarjan henkilötunnus tuotannossa (instansseja: {instances})",
+            ),
+            status=NOT_AUTHORISED,
+        ),
+        "real_in_test": Message(
+            text=Text(
+                "A real personal identity code in the test environment (instances: {instances})",
+                "Oikea henkilötunnus testiympäristössä (instansseja: {instances})",
+            ),
+            severity="refuse",
+            status=NOT_AUTHORISED,
+        ),
+    },
+)
+
+PID_04 = Rule(
+    id="PID-04",
+    severity="hold",
+    immediate=True,
+    title=Text(
+        "Birth date and sex agree with the personal identity code", "Syntymäaika ja sukupuoli vastaavat henkilötunnusta"
+    ),
+    looks_at=Text(
+        "Patient's Birth Date and Patient's Sex against a valid personal identity code. An absent value is no"
+        " disagreement. A differing sex only warns.",
+        "Patient's Birth Date ja Patient's Sex verrattuna oikeaan henkilötunnukseen. Puuttuva arvo ei ole ristiriita."
+        " Poikkeava sukupuoli antaa vain varoituksen.",
+    ),
+    remedy=Text(
+        "Find out whether id or birth date is wrong, correct the patient at the source and send the study again.",
+        "Selvitä, onko tunnus vai syntymäaika väärä, korjaa potilas lähteessä ja lähetä tutkimus uudelleen.",
+    ),
+    messages={
+        "birth_date": Message(
+            text=Text(
+                "The birth date differs from that of the personal identity code (instances: {instances})",
+                "Syntymäaika poikkeaa henkilötunnuksesta (instansseja: {instances})",
+            )
+        ),
+        "birth_date_form": Message(
+            text=Text(
+                "The birth date is no date of the form YYYYMMDD (instances: {instances})",
+                "Syntymäaika ei ole päivä muodossa VVVVKKPP (instansseja: {instances})",
+            )
+        ),
+        "sex": Message(
+            text=Text(
+                "The sex differs from that of the personal identity code (instances: {instances})",
+                "Sukupuoli poikkeaa henkilötunnuksesta (instansseja: {instances})",
+            ),
+            severity="warning",
+        ),
+    },
+)
+
+PID_05 = Rule(
+    id="PID-05",
+    severity="hold",
+    immediate=True,
+    title=Text(
+        "A temporary patient id is replaced before archiving", "Tilapäinen potilastunniste korvataan ennen arkistointia"
+    ),
+    looks_at=Text(
+        "The issuer of the patient id: 1.2.246.10.<organisation>.22.<year> is the root of temporary ids. A gateway"
+        " that may archive them sets the rule to off.",
+        "Potilastunnisteen antaja: 1.2.246.10.<organisaatio>.22.<vuosi> on tilapäisten tunnisteiden juuri. Jos niitä"
+        " saa arkistoida, säännölle annetaan arvo off.",
+    ),
+    remedy=Text(
+        "Wait for the patient's personal identity code, correct the patient at the source and send the study again.",
+        "Odota potilaan henkilötunnusta, korjaa potilas lähteessä ja lähetä tutkimus uudelleen.",
+    ),
+    messages={
+        "temporary": Message(
+            text=Text(
+                "The patient id is a temporary one issued by {issuer} (instances: {instances})",
+                "Potilastunniste on tilapäinen, antaja {issuer} (instansseja: {instances})",
+            )
+        )
+    },
+)
+
+PID_07 = Rule(
+    id="PID-07",
+    severity="hold",
+    title=Text("All instances of a study have one patient", "Tutkimuksen kaikilla instansseilla on yksi potilas"),
+    looks_at=Text(
+        "The patient ids of all instances; for ids that are no personal identity codes their issuers too. The"
+        " separator of a personal identity code is part of it. Instances without an id are PID-01's.",
+        "Kaikkien instanssien potilastunnisteet; muiden kuin henkilötunnusten kohdalla myös antajat. Henkilötunnuksen"
+        " välimerkki on osa tunnusta. Instanssit ilman tunnistetta kuuluvat säännölle PID-01.",
+    ),
+    remedy=Text(
+        "Find out which instances belong to another patient, correct them at the source under a study of their own, and"
+        " send both again.",
+        "Selvitä, mitkä instanssit kuuluvat toiselle potilaalle, korjaa ne lähteessä omaksi tutkimuksekseen ja lähetä"
+        " molemmat uudelleen.",
+    ),
+    messages={
+        "patients": Message(
+            text=Text(
+                "The instances name {patients} patient ids ({counts}); {example} is one that differs",
+                "Instansseissa on {patients} potilastunnistetta ({counts}); poikkeava on esimerkiksi {example}",
+            )
+        ),
+        "separator": Message(
+            text=Text(
+                "The instances' personal identity codes differ only in the separator ({counts}); {example} is one that"
+                " differs",
+                "Instanssien henkilötunnukset eroavat vain välimerkiltään ({counts}); poikkeava on esimerkiksi"
+                " {example}",
+            )
+        ),
+        "issuers": Message(
+            text=Text(
+                "The instances name one patient id of {issuers} issuers",
+                "Instansseissa on sama potilastunniste {issuers} antajalta",
+            )
+        ),
+    },
+)
+
+RULES: tuple[Rule, ...] = (PID_01, PID_03, PID_04, PID_05, PID_07)
