@@ -248,10 +248,10 @@ class Daemon:
             log=queue_log,
         )
         self._admission, self._runner, self._commitments = admission, runner, commitments
-        runner.start()
-        self._undo.append(("delivery", lambda: runner.stop(configuration.drain_timeout)))
         commitments.start(lanes)
         self._undo.append(("commitment", commitments.stop))
+        runner.start()
+        self._undo.append(("delivery", lambda: runner.stop(configuration.drain_timeout)))
         wakeups.start()
         self._undo.append(("clock", wakeups.stop))
 

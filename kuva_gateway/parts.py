@@ -9,19 +9,25 @@ import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from kuva_gateway.catalog import codes
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import DestinationPlan, StudyView
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.config import Configuration
+from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
 from kuva_gateway.forward.call import Call, echo
 from kuva_gateway.network import Limits, Timers, tls
 from kuva_gateway.network.errors import TlsFilesError
 from kuva_gateway.spool.spool import Spool
+from kuva_gateway.validation.facts import facts_from_view
+from kuva_gateway.validation.findings import Refusal, Verdict
+from kuva_gateway.validation.rules import RULES, check_instance, judge
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -103,8 +109,6 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
     ConfigurationError
         With every such fault.
     """
-    from kuva_gateway.validation.rules import RULES
-
     problems = []
     for place, rules in [
         ("rules", configuration.rules),
@@ -153,23 +157,33 @@ def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ..
 
 def make_judge(
     configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
-) -> Callable[[StudyView], Any]:
+) -> Callable[[StudyView], Verdict]:
     """The function that judges a study as it was seen, by the rules and severities in force for its peer."""
-    from kuva_gateway.validation import verdict_on
-
     zone = ZoneInfo(configuration.timezone)
 
-    def judge(view: StudyView) -> Any:
-        return verdict_on(
+    def judge_view(view: StudyView) -> Verdict:
+        facts = facts_from_view(
             view,
-            catalog=catalog,
+            periods_for=partial(codes.periods_for, catalog),
             environment=configuration.environment,
             today=now().astimezone(zone).date(),
-            severities=configuration.severities(view.study.peer),
-            language=configuration.language,
+            private_classes=frozenset(configuration.private_storage_classes),
+        )
+        return judge(facts, configuration.severities(view.study.peer), configuration.language)
+
+    return judge_view
+
+
+def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refusal | None]:
+    """The rules that answer a C-STORE at once, for an instance from the peer of that name."""
+    private = frozenset(configuration.private_storage_classes)
+
+    def immediate(header: Header, peer: str) -> Refusal | None:
+        return check_instance(
+            header, None, configuration.environment, configuration.severities(peer), private_classes=private
         )
 
-    return judge
+    return immediate
 
 
 def echo_target(configuration: Configuration, name: str) -> float:

@@ -287,7 +287,7 @@ class Configuration(Section):
         """The destination called ``name``, or None."""
         return next((destination for destination in self.destinations if destination.name == name), None)
 
-    def severities(self, peer: str) -> dict[str, str]:
+    def severities(self, peer: str) -> dict[str, Severity]:
         """The rules' severities that apply to what ``peer`` sent: the peer's own before the global ones."""
         own = self.peer(peer)
         return {**self.rules, **(own.rules if own is not None else {})}

@@ -38,7 +38,7 @@ class FileReceiver:
         The rules that refuse at once (DESIGN section 2, step 2), or None when there is nothing against the instance.
     """
 
-    def __init__(self, spool: Spool, *, peer: str, immediate: Callable[[Header], RefusalLike | None]) -> None:
+    def __init__(self, spool: Spool, *, peer: str, immediate: Callable[[Header, str], RefusalLike | None]) -> None:
         self._spool = spool
         self._peer = peer
         self._immediate = immediate
@@ -74,7 +74,7 @@ class FileReceiver:
         ):
             if not is_valid_uid(uid):
                 raise RefusedError("a UID of the data set is missing or malformed", code="A900")
-        refusal = self._immediate(header)
+        refusal = self._immediate(header, self._peer)
         if refusal is not None:
             raise RefusedError(refusal.comment, code="0124")
 
