@@ -230,13 +230,9 @@ def _sqlite(path: Path, busy_timeout: float) -> Any:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise CatalogUnavailableError(f"the catalog at {path} cannot be opened: {error.strerror}") from error
+    pragmas = {"busy_timeout": int(busy_timeout * 1000), **PRAGMAS}
     return PooledSqliteDatabase(
-        str(path),
-        pragmas=PRAGMAS,
-        timeout=busy_timeout,
-        check_same_thread=False,
-        max_connections=None,
-        autoconnect=False,
+        str(path), pragmas=pragmas, check_same_thread=False, max_connections=None, autoconnect=False
     )
 
 

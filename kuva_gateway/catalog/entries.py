@@ -51,8 +51,7 @@ _MAY_BE_CLAIMED = (
     "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
 )
 _CLAIMABLE = (
-    f" WHERE e.destination = ? AND e.due_at <= ? AND {_MAY_BE_CLAIMED}"
-    " ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
+    f" WHERE e.destination = ? AND e.due_at <= ? AND {_MAY_BE_CLAIMED} ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
 )
 
 

@@ -14,6 +14,7 @@ from peewee import (
     IntegerField,
     Model,
     SmallIntegerField,
+    SqliteDatabase,
     TextField,
 )
 
@@ -369,6 +370,8 @@ TABLES: tuple[Any, ...] = (
 
 
 def up(migrator: Any, db: Any) -> None:
-    """Make every table."""
+    """Make every table; WITHOUT ROWID is SQLite's alone."""
+    for table in TABLES:
+        table._meta.without_rowid &= isinstance(db, SqliteDatabase)
     with db.bind_ctx(TABLES):
         db.create_tables(TABLES)

@@ -1,0 +1,198 @@
+"""One writer at a time, readers that wait for nobody, and a database that is away says so."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from kuva_gateway.catalog.database import WRITERS_LOCK, Catalog
+from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateError
+from tests.conftest import OpenCatalog
+from tests.postgresql import PostgresqlServer
+
+
+def add_destination(catalog: Catalog, name: str) -> None:
+    with catalog.write() as session:
+        session.execute(
+            "INSERT INTO destinations (name, resting_until, since, code, why, times) VALUES (?, 0, 0, '', '', 1)", name
+        )
+
+
+def names(catalog: Catalog) -> list[str]:
+    with catalog.read() as session:
+        return [row["name"] for row in session.rows("SELECT name FROM destinations ORDER BY name")]
+
+
+def test_a_write_is_there_for_every_reader_once_it_ended(catalog: Catalog) -> None:
+    add_destination(catalog, "archive")
+    assert names(catalog) == ["archive"]
+
+
+def test_a_write_that_fails_leaves_nothing_and_the_connection_is_fit_for_more(catalog: Catalog) -> None:
+    def add_and_fail() -> None:
+        with catalog.write():
+            add_destination(catalog, "x")
+            raise StateError("no")
+
+    with pytest.raises(StateError):
+        add_and_fail()
+    assert names(catalog) == []
+    add_destination(catalog, "archive")
+    assert names(catalog) == ["archive"]
+
+
+def test_a_wrong_statement_is_no_absence_of_the_database(catalog: Catalog) -> None:
+    with pytest.raises(Exception, match="no_such_table") as caught, catalog.read() as session:
+        session.execute("SELECT * FROM no_such_table")
+    assert not isinstance(caught.value, CatalogUnavailableError)
+    assert names(catalog) == []
+
+
+def test_a_write_inside_a_write_is_a_part_of_it(catalog: Catalog) -> None:
+    with catalog.write() as outer:
+        add_destination(catalog, "archive")
+        with catalog.write() as inner:
+            assert inner is outer
+        with catalog.read() as reading:
+            assert reading is outer
+    assert names(catalog) == ["archive"]
+
+
+def test_a_write_inside_a_read_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(RuntimeError), catalog.read():
+        add_destination(catalog, "archive")
+
+
+def test_a_reader_sees_one_moment(catalog: Catalog) -> None:
+    add_destination(catalog, "a")
+    with catalog.read() as session:
+        before = session.value("SELECT COUNT(*) FROM destinations")
+        other = threading.Thread(target=add_destination, args=(catalog, "b"))
+        other.start()
+        other.join()
+        assert session.value("SELECT COUNT(*) FROM destinations") == before
+    assert names(catalog) == ["a", "b"]
+
+
+def test_a_writer_that_does_not_get_its_turn_says_that_the_catalog_is_away(open_catalog: OpenCatalog) -> None:
+    first, second = open_catalog(), open_catalog(busy_timeout=0.2)
+    with first.write(), pytest.raises(CatalogUnavailableError):
+        add_destination(second, "archive")
+    add_destination(second, "archive")
+    assert names(first) == ["archive"]
+
+
+def test_threads_that_write_at_once_all_get_their_turn(catalog: Catalog) -> None:
+    threads = [
+        threading.Thread(target=lambda n=n: [add_destination(catalog, f"{n}-{i}") for i in range(20)]) for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names(catalog)) == 120
+
+
+def test_short_lived_threads_leave_no_connections_behind(catalog: Catalog) -> None:
+    for _ in range(20):
+        thread = threading.Thread(target=names, args=(catalog,))
+        thread.start()
+        thread.join()
+    assert len(catalog.database._connections) + len(catalog.database._in_use) == 1
+
+
+def test_a_closed_catalog_is_away(catalog: Catalog) -> None:
+    catalog.close()
+    with pytest.raises(CatalogUnavailableError):
+        names(catalog)
+
+
+def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    Catalog.open(None, path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_sqlite_is_durable_and_holds_its_references(tmp_path: Path) -> None:
+    catalog = Catalog.open(None, tmp_path / "catalog.sqlite3")
+    with catalog.read() as session:
+        settings = [session.value(f"PRAGMA {name}") for name in ("journal_mode", "synchronous", "foreign_keys")]
+    catalog.close()
+    assert settings == ["wal", 2, 1]
+
+
+def test_a_catalog_that_may_not_be_made_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        Catalog.open(None, tmp_path / "catalog.sqlite3", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_away_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    path.write_bytes(b"these are somebody's notes" * 100)
+    with pytest.raises(CatalogUnavailableError):
+        Catalog.open(None, path)
+    assert path.read_bytes() == b"these are somebody's notes" * 100
+
+
+def test_a_folder_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUnavailableError):
+        Catalog.open(None, tmp_path / "missing" / "catalog.sqlite3")
+
+
+def test_a_lock_by_another_program_is_an_absence(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    catalog = Catalog.open(None, path, busy_timeout=0.1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(CatalogUnavailableError):
+        add_destination(catalog, "archive")
+    other.execute("ROLLBACK")
+    other.close()
+    add_destination(catalog, "archive")
+    catalog.close()
+
+
+def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUnavailableError):
+        Catalog.open(f"postgresql://postgres@/kuva?host={tmp_path}", Path())
+
+
+def test_a_connection_that_the_server_ends_fails_its_transaction_and_is_replaced(postgresql: PostgresqlServer) -> None:
+    postgresql.execute("CREATE DATABASE kuva_ended")
+    catalog = Catalog.open(postgresql.url("kuva_ended"), Path())
+
+    def read_while_it_ends() -> None:
+        with catalog.read() as session:
+            session.value("SELECT COUNT(*) FROM destinations")
+            postgresql.end_connections("kuva_ended")
+            session.value("SELECT COUNT(*) FROM destinations")
+
+    try:
+        add_destination(catalog, "a")
+        with pytest.raises(CatalogUnavailableError):
+            read_while_it_ends()
+        assert names(catalog) == ["a"]
+        postgresql.end_connections("kuva_ended")
+        assert names(catalog) == ["a"]
+    finally:
+        catalog.close()
+
+
+def test_the_writers_lock_of_postgresql_is_no_secret(postgresql: PostgresqlServer) -> None:
+    import psycopg
+
+    url = postgresql.new_database()
+    catalog = Catalog.open(url, Path(), busy_timeout=0.1)
+    try:
+        with psycopg.connect(url) as other:
+            other.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS_LOCK,))
+            with pytest.raises(CatalogUnavailableError):
+                add_destination(catalog, "a")
+        add_destination(catalog, "a")
+    finally:
+        catalog.close()

@@ -1,0 +1,117 @@
+"""The migrated schema is the models' schema, on both databases; a newer one is refused."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
+
+from kuva_gateway.catalog import migrations, models
+from kuva_gateway.catalog.database import Catalog, utc_now
+from kuva_gateway.errors import NotFoundError, RefusedError
+from tests.conftest import OpenCatalog
+from tests.postgresql import PostgresqlServer
+
+SQLITE_SCHEMA = """SELECT type, name, sql FROM sqlite_master
+    WHERE name NOT LIKE ? AND sql IS NOT NULL ORDER BY type, name"""
+POSTGRESQL_SCHEMA = (
+    """SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+    WHERE table_schema = 'public' AND table_name NOT LIKE ? ORDER BY table_name, column_name""",
+    """SELECT tablename, indexname, indexdef FROM pg_indexes
+    WHERE schemaname = 'public' AND tablename NOT LIKE ? ORDER BY tablename, indexname""",
+    """SELECT conrelid::regclass::text AS t, conname, pg_get_constraintdef(oid) AS d FROM pg_constraint
+    WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE ? ORDER BY 1, 2""",
+)
+OWN_HISTORY = migrations.HISTORY + "%"
+
+
+def schema(catalog: Catalog) -> list[Any]:
+    queries = POSTGRESQL_SCHEMA if catalog.postgresql else (SQLITE_SCHEMA,)
+    with catalog.read() as session:
+        return [row for query in queries for row in session.rows(query, OWN_HISTORY)]
+
+
+def of_models(catalog: Catalog) -> list[Any]:
+    """The schema that the models would make today, in an empty database of its own."""
+    database = catalog.database
+    database.connect()
+    without_rowid = {table: table._meta.without_rowid for table in models.TABLES}
+    try:
+        for table in models.TABLES:
+            table._meta.without_rowid &= not catalog.postgresql
+        with database.bind_ctx(models.TABLES):
+            database.create_tables(models.TABLES)
+    finally:
+        for table, value in without_rowid.items():
+            table._meta.without_rowid = value
+        database.close()
+    return schema(catalog)
+
+
+def test_the_migrated_schema_is_that_of_the_models_on_sqlite(tmp_path: Path) -> None:
+    migrated = Catalog.open(None, tmp_path / "migrated.sqlite3")
+    pool = PooledSqliteDatabase(str(tmp_path / "fresh.sqlite3"), check_same_thread=False)
+    fresh = Catalog(pool, postgresql=False, now=utc_now, busy_timeout=5)
+    try:
+        assert len(schema(migrated)) > 50
+        assert schema(migrated) == of_models(fresh)
+    finally:
+        migrated.close()
+        fresh.close()
+
+
+def test_the_migrated_schema_is_that_of_the_models_on_postgresql(postgresql: PostgresqlServer) -> None:
+    postgresql.execute("CREATE DATABASE kuva_of_models")
+    migrated = Catalog.open(postgresql.new_database(), Path())
+    pool = PooledPostgresqlDatabase(postgresql.url("kuva_of_models"), prefer_psycopg3=True)
+    fresh = Catalog(pool, postgresql=True, now=utc_now, busy_timeout=5)
+    try:
+        assert len(schema(migrated)) > 100
+        assert schema(migrated) == of_models(fresh)
+    finally:
+        migrated.close()
+        fresh.close()
+
+
+def test_opening_again_runs_nothing(open_catalog: OpenCatalog) -> None:
+    first = open_catalog()
+    before = schema(first)
+    second = open_catalog(create=False)
+    assert schema(second) == before
+    assert migrations.migrate(second) == []
+
+
+def test_a_newer_schema_is_refused(open_catalog: OpenCatalog) -> None:
+    catalog = open_catalog()
+    with catalog.write() as session:
+        session.execute(
+            f"INSERT INTO {migrations.HISTORY} (name, applied) VALUES ('9999_tomorrow', '2040-01-01 00:00:00')"
+        )
+    with pytest.raises(RefusedError, match="newer"):
+        open_catalog()
+
+
+def test_an_empty_database_that_may_not_be_filled_is_not_found(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    path.touch()
+    with pytest.raises(NotFoundError):
+        Catalog.open(None, path, create=False)
+
+
+def test_two_programs_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    opened: list[Catalog] = []
+    threads = [threading.Thread(target=lambda: opened.append(Catalog.open(None, path))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        assert len(opened) == 5
+        assert migrations.migrate(opened[0]) == []
+    finally:
+        for catalog in opened:
+            catalog.close()
