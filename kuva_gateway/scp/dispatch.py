@@ -1,0 +1,116 @@
+"""The gateway's services as the network sees them: admission, C-STORE, and every other request to its own answer.
+
+Promises one log line for each association that came in, with what it did and how it ended, and no patient data in it.
+(One that did not come in has a line of the network's own.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kuva_gateway.config import Configuration
+from kuva_gateway.dicom import statuses
+from kuva_gateway.log import get_logger
+from kuva_gateway.network.association import Association
+from kuva_gateway.network.commands import C_ECHO_RQ, N_EVENT_REPORT_RQ, Command
+from kuva_gateway.network.records import (
+    AcceptedContext,
+    Admission,
+    AssociationRequest,
+    Rejection,
+    Response,
+)
+from kuva_gateway.scp.activity import Activities
+from kuva_gateway.scp.commitment import OnCommitmentResult, answer_report
+from kuva_gateway.scp.echo import answer_echo
+from kuva_gateway.scp.policy import Policy
+from kuva_gateway.scp.refusal import refuse
+from kuva_gateway.scp.store import Immediate, OnReceipt, Store, StoreSink
+from kuva_gateway.spool import Spool
+
+
+class Dispatcher:
+    """Implements :class:`kuva_gateway.network.protocols.Services`.
+
+    Parameters
+    ----------
+    on_receipt
+        Told of each instance that is safe, before it is acknowledged.
+    immediate
+        The rules that refuse an instance at once.
+    on_commitment_result
+        Takes what an archive reports; raises DeferredError when it cannot now.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        spool: Spool,
+        *,
+        on_receipt: OnReceipt,
+        immediate: Immediate,
+        on_commitment_result: OnCommitmentResult,
+        log: Any | None = None,
+    ) -> None:
+        self._log = log if log is not None else get_logger("scp")
+        self._policy = Policy(configuration)
+        self._activities = Activities()
+        self._on_commitment_result = on_commitment_result
+        self._store = Store(
+            spool,
+            is_storage=self._policy.is_storage,
+            immediate=immediate,
+            on_receipt=on_receipt,
+            activities=self._activities,
+            log=self._log,
+        )
+
+    def in_flight(self, study_uid: str) -> bool:
+        """Whether an association that stored into the study is in the middle of a message."""
+        return self._activities.in_flight(study_uid)
+
+    # -- what the network asks -----------------------------------------------------------------------------------
+
+    def admit(self, request: AssociationRequest) -> Admission | Rejection:
+        """May this peer come in, and what may it do?"""
+        return self._policy.admit(request)
+
+    def store(self, association: Association, context: AcceptedContext, command: Command) -> StoreSink | Response:
+        """Where the data set of a C-STORE goes, or why it is refused."""
+        return self._store.begin(association, context, command)
+
+    def request(
+        self, association: Association, context: AcceptedContext, command: Command, data_set: bytes
+    ) -> Iterable[Response]:
+        """The answers to any other request."""
+        if command.field == C_ECHO_RQ:
+            return (answer_echo(context),)
+        if command.field == N_EVENT_REPORT_RQ:
+            response = answer_report(
+                context,
+                command,
+                data_set,
+                destinations=self._policy.destinations(association.calling_ae),
+                on_result=self._on_commitment_result,
+            )
+            return (response,)
+        return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)
+
+    def closed(self, association: Association, how: str) -> None:
+        """The association is over: its one line."""
+        activity = self._activities.forget(association)
+        traffic = association.traffic
+        self._log.info(
+            "association",
+            association=association.id,
+            peer=association.peer,
+            calling_ae=association.calling_ae,
+            address=association.address,
+            stored=activity.stored,
+            refused={f"{status:04X}": count for status, count in sorted(activity.refused.items())},
+            requests=traffic.requests,
+            bytes=traffic.bytes_received,
+            seconds=round(traffic.seconds, 3),
+            how=how,
+        )

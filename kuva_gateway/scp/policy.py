@@ -1,0 +1,149 @@
+"""Who may come in, and what each may do: the configuration as an answer to A-ASSOCIATE-RQ. Default deny.
+
+Keeps nothing but the configuration. Promises that a service which a peer is not allowed is refused in negotiation, and
+that a destination which is no peer gets in for the results of storage commitment and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Callable, Collection
+
+from kuva_gateway.config import Configuration, Destination, Peer
+from kuva_gateway.dicom import syntaxes
+from kuva_gateway.dicom.uids import STORAGE_CLASSES, STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
+from kuva_gateway.network.records import (
+    ABSTRACT_SYNTAX_NOT_SUPPORTED,
+    TRANSFER_SYNTAXES_NOT_SUPPORTED,
+    Admission,
+    Answer,
+    AssociationRequest,
+    ProposedContext,
+    Rejection,
+    Role,
+)
+
+ASSOCIATIONS_OF_A_DESTINATION = 20
+"""Associations that a destination which is no peer may have open at a time."""
+
+_PLAIN_SYNTAXES = frozenset({syntaxes.IMPLICIT_LITTLE, syntaxes.EXPLICIT_LITTLE, syntaxes.EXPLICIT_BIG})
+_NOT_SUPPORTED = Answer(result=ABSTRACT_SYNTAX_NOT_SUPPORTED)
+
+# PS3.8 9.3.4: rejected-permanent, by the service user; 3 calling, 7 called AE title not recognized.
+_CALLING_AE, _CALLED_AE = 3, 7
+
+
+class Policy:
+    """The configuration's answer to those who call."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._ae_title = configuration.ae_title
+        self._offers_tls = configuration.tls.port is not None
+        self._preference = configuration.transfer_syntaxes
+        self._storage = STORAGE_CLASSES | frozenset(configuration.private_storage_classes)
+        self._peers: defaultdict[str, list[Peer]] = defaultdict(list)
+        for peer in configuration.peers:
+            self._peers[peer.ae_title].append(peer)
+        self._destinations: defaultdict[str, list[Destination]] = defaultdict(list)
+        for destination in configuration.destinations:
+            self._destinations[destination.ae_title].append(destination)
+
+    def admit(self, request: AssociationRequest) -> Admission | Rejection:
+        """May this AE come in?
+
+        Of several peers with one AE title the first counts whose networks hold the address. An AE title that peers
+        have is never let in as a destination from anywhere else.
+        """
+        if request.called_ae != self._ae_title:
+            return _reject("the called AE title is not ours", reason=_CALLED_AE)
+        destinations = self._destinations.get(request.calling_ae, [])
+        peers = self._peers.get(request.calling_ae, [])
+        peer = next((one for one in peers if _inside(request.address, one)), None)
+        if peer is not None:
+            return self._admit_peer(request, peer, reports=bool(destinations))
+        if peers:
+            return _reject("no peer with this AE title calls from this address")
+        if not destinations:
+            return _reject("nobody with this calling AE title is configured")
+        if self._offers_tls and not request.tls and any(one.tls for one in destinations):
+            return _reject("this destination is reached with TLS and called without")
+        return Admission(
+            peer=destinations[0].name,
+            accept=self._answers(request, frozenset(), reports=True),
+            limit=ASSOCIATIONS_OF_A_DESTINATION,
+        )
+
+    def is_storage(self, sop_class: str) -> bool:
+        """Whether the gateway stores instances of this SOP class."""
+        return sop_class in self._storage
+
+    def destinations(self, ae_title: str) -> tuple[str, ...]:
+        """The names of the destinations with this AE title."""
+        return tuple(one.name for one in self._destinations.get(ae_title, ()))
+
+    def _admit_peer(self, request: AssociationRequest, peer: Peer, *, reports: bool) -> Admission | Rejection:
+        if peer.require_tls and not request.tls:
+            return _reject("this peer must use TLS and does not")
+        if peer.certificate_subject is not None and not _is_subject(
+            request.certificate_subject, peer.certificate_subject
+        ):
+            return _reject("the certificate is not the one that this peer must show")
+        return Admission(
+            peer=peer.name,
+            accept=self._answers(request, peer.allow, reports=reports),
+            limit=peer.limits.associations,
+        )
+
+    def _answers(
+        self, request: AssociationRequest, allow: Collection[str], *, reports: bool
+    ) -> Callable[[ProposedContext], Answer]:
+        def answer(context: ProposedContext) -> Answer:
+            if context.abstract_syntax == VERIFICATION and "echo" in allow:
+                return self._choose(context, _PLAIN_SYNTAXES)
+            if context.abstract_syntax == STORAGE_COMMITMENT_PUSH_MODEL and reports:
+                wanted = request.roles.get(STORAGE_COMMITMENT_PUSH_MODEL)
+                return self._choose(context, _PLAIN_SYNTAXES, _report_role(wanted))
+            if context.abstract_syntax in self._storage and "store" in allow:
+                return self._choose(context, syntaxes.ACCEPTED)
+            return _NOT_SUPPORTED
+
+        return answer
+
+    def _choose(self, context: ProposedContext, supported: Collection[str], role: Role | None = None) -> Answer:
+        chosen = syntaxes.choose(context.transfer_syntaxes, self._preference, supported)
+        if chosen is None:
+            return Answer(result=TRANSFER_SYNTAXES_NOT_SUPPORTED)
+        return Answer(transfer_syntax=chosen, role=role)
+
+
+def _report_role(wanted: Role | None) -> Role | None:
+    """The archive reports as SCP on an association of its own (PS3.4 J.3.3, PS3.7 D.3.3.4).
+
+    One that forgets to propose the role is let in all the same: its results are heard.
+    """
+    return Role(scu=False, scp=True) if wanted is not None and wanted.scp else None
+
+
+def _inside(address: str, peer: Peer) -> bool:
+    """Whether ``address`` is in one of the peer's networks; ``networks: null`` holds every address."""
+    if peer.networks is None:
+        return True
+    try:
+        found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in network for network in peer.networks)
+
+
+def _is_subject(shown: str | None, wanted: str) -> bool:
+    """Whether a certificate's subject is ``wanted`` as a whole, or has it as its one common name."""
+    if shown is None:
+        return False
+    names = [part.removeprefix("commonName=") for part in shown.split(",") if part.startswith("commonName=")]
+    return shown == wanted or names == [wanted]
+
+
+def _reject(why: str, *, reason: int = _CALLING_AE) -> Rejection:
+    return Rejection(result=1, source=1, reason=reason, why=why)
