@@ -170,7 +170,7 @@ class StoreSink:
         return None
 
     def _broken_rule(self, header: Header) -> Response | None:
-        refusal = self._store.immediate(header, self._association.peer)
+        refusal = self._store.immediate(header, self._activity.association.peer)
         return None if refusal is None else refuse(refusal.status, refusal.comment)
 
 
