@@ -50,7 +50,7 @@ def test_every_command_is_in_the_readme(words: tuple[str, ...]) -> None:
 
 def test_every_command_in_the_readme_exists() -> None:
     known = {" ".join(words) for words in COMMANDS} | {words[0] for words in COMMANDS}
-    for line in re.findall(r"kuva-gateway ((?:[a-z|]+ ?){1,2})", README.replace("``", " ")):
+    for line in re.findall(r"(?:``|^    )kuva-gateway ((?:[a-z|]+ ?){1,2})", README, re.MULTILINE):
         first, *rest = line.split()
         names = (
             rest[0].split("|") if rest and any(words[0] == first and len(words) > 1 for words in COMMANDS) else [None]
