@@ -1,6 +1,7 @@
 """Rules on the patient: PID-01, PID-03, PID-04, PID-05, and PID-07 with UID-02's half about patients.
 
-Keeps nothing. An id's separator is part of it: two codes that differ in it alone are two ids.
+Keeps the last codes that were checked, in memory. An id's separator is part of it: two codes that differ in it alone
+are two ids.
 """
 
 from __future__ import annotations

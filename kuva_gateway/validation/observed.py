@@ -1,4 +1,4 @@
-"""What was seen of single instances when they came in: DUP-01, UID-02, QUA-02, and from files whatever refuses them.
+"""What was seen of single instances when they came in: DUP-01, UID-02, QUA-02, and UID-01 of files.
 
 Keeps nothing. Equal observations of many instances become one finding with their number.
 """
@@ -24,25 +24,28 @@ def judge_observed(facts: StudyFacts) -> Iterator[Fault]:
     for one in facts.instance_findings:
         groups.setdefault((one.rule, one.severity, one.where, one.other_uid), []).append(one)
     for (rule, severity, where, other), members in groups.items():
-        message = _message(rule, severity, other, facts.study_instance_uid)
+        example = members[0].sop_instance_uid
+        message = _message(rule, severity, example, other, facts.study_instance_uid)
         if message is None:
             continue
         yield Fault(
             rule=rule,
             message=message,
             where=_WHERE.get(where, where),
-            values={"instances": str(len(members))},
-            quoted={"sop_instance": members[0].sop_instance_uid, "other": other},
+            values={"instances": str(len(members)), "keyword": tags.keyword(where)},
+            quoted={"sop_instance": example, "uid": example, "other": other},
             severity=_severity(severity),
         )
 
 
-def _message(rule: str, severity: str, other: str, study: str) -> str | None:
-    """Which message says it; None for a rule that nobody can see in one instance."""
+def _message(rule: str, severity: str, example: str, other: str, study: str) -> str | None:
+    """Which message says it; None for a rule that nobody reports of single instances."""
     if rule == "DUP-01":
         return "delivered" if severity in ("hold", "refuse") else "replaced"
     if rule == "UID-02":
         return "other_series" if other in ("", study) else "other_study"
+    if rule == "UID-01":
+        return "invalid" if example else "missing"
     return "event" if rule == "QUA-02" else None
 
 
