@@ -356,6 +356,18 @@ def test_an_instance_that_is_damaged_in_the_spool_is_for_a_person(way: Line) -> 
         way.stop()
 
 
+def test_stopping_leaves_no_thread(way: Line) -> None:
+    before = set(threading.enumerate())
+    with running() as archive:
+        way.start(destination(archive.port, workers=3), destination(free_port(), name="dead"))
+        sent = way.receive(1)
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        assert len(set(threading.enumerate()) - before) >= 5
+        way.stop()
+    wait_until(lambda: not [t for t in set(threading.enumerate()) - before if "pynetdicom" not in type(t).__module__])
+
+
 def test_no_line_of_the_log_names_a_patient(way: Line) -> None:
     with running(Script(status=lambda uid: 0xA777)) as archive:
         way.start(destination(archive.port))

@@ -54,7 +54,7 @@ def test_results_on_an_association_of_the_archives_own_archive_the_study(way: Li
             sent = way.receive(3)
             way.accept()
             way.wait_for(sent.uid, "archived")
-            assert archive.answers == [0]
+            wait_until(lambda: archive.answers == [0])
             assert way.study(sent.uid) == "archived"
             way.stop()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,17 @@ def test_a_rejected_association_is_the_destinations_matter(shelf: Shelf) -> None
     assert delivery.ended is not None
     assert delivery.ended.scope is Scope.DESTINATION
     assert delivery.ended.code.startswith("rejected-1-")
+
+
+def test_a_tls_handshake_that_fails_is_the_destinations_matter_and_a_persons(shelf: Shelf) -> None:
+    notes = Notes()
+    with running() as archive:
+        call = replace(call_to(archive.port, handshake=2.0), tls=ssl.create_default_context())
+        delivery = deliver(call, [shelf.put(1)], open_file=shelf.open, on_answer=notes)
+    assert notes.answers == []
+    assert delivery.ended is not None
+    assert delivery.ended.scope is Scope.DESTINATION
+    assert delivery.cause is delivery.ended
 
 
 def test_a_connection_closed_instead_of_an_answer_leaves_that_instance_unknown(shelf: Shelf) -> None:
