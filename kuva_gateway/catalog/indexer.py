@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from typing import BinaryIO
 
 from kuva_gateway.catalog.arrivals import Arrivals, Notice
 from kuva_gateway.catalog.batch import Item, write_batch
@@ -213,9 +214,7 @@ class Indexer:
 
     def _read_header(self, arrival: Arrival) -> Header:
         with self._spool.files.open_read(arrival.path) as stream:
-            meta = read_meta(stream)
-            size = arrival.size - meta.dataset_offset
-            return scan_stream(stream, meta.dataset_offset, size, meta.transfer_syntax)
+            return read_header(stream, arrival.size)
 
     def _write(self, items: Sequence[Item]) -> frozenset[str]:
         """Write rows, then remove the arrivals' names.
@@ -241,6 +240,21 @@ class Indexer:
         for item in items:
             self._spool.forget(item.arrival)
         return touched
+
+
+def read_header(stream: BinaryIO, size: int) -> Header:
+    """The header of a Part 10 file of ``size`` bytes.
+
+    Raises
+    ------
+    HeaderError
+        The file cannot be understood, or does not say what study, series and object it is.
+    """
+    meta = read_meta(stream)
+    header = scan_stream(stream, meta.dataset_offset, size - meta.dataset_offset, meta.transfer_syntax)
+    if not (header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid):
+        raise HeaderError("the data set names no study, no series or no object")
+    return header
 
 
 def _words(error: Exception) -> str:

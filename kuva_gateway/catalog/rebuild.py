@@ -9,11 +9,9 @@ from pathlib import Path
 from kuva_gateway.catalog.batch import Item, write_batch
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.duplicates import Policy
-from kuva_gateway.catalog.indexer import BATCH, Indexer
+from kuva_gateway.catalog.indexer import BATCH, Indexer, read_header
 from kuva_gateway.catalog.records import RebuildSummary
 from kuva_gateway.dicom.header import HeaderError
-from kuva_gateway.dicom.part10 import read_meta
-from kuva_gateway.dicom.scanner import scan_stream
 from kuva_gateway.errors import DamageError, StateError
 from kuva_gateway.spool.receipt import Arrival, Receipt
 from kuva_gateway.spool.spool import Spool
@@ -79,6 +77,5 @@ def _item(spool: Spool, digest: str, receipt: Receipt) -> Item:
     path = spool.instance_path(digest)
     size = path.stat().st_size
     with spool.open_instance(digest) as stream:
-        meta = read_meta(stream)
-        header = scan_stream(stream, meta.dataset_offset, size - meta.dataset_offset, meta.transfer_syntax)
+        header = read_header(stream, size)
     return Item(Arrival(receipt=receipt, peer="", digest=digest, path=path, size=size), header)

@@ -14,7 +14,9 @@ Object = dict[str, Any]
 _DOCUMENT = "d.id, d.identifier, d.kind, d.version, d.current, d.ready, d.received_at"
 _ENTRY = (
     "SELECT e.id, e.study_id, s.uid, e.destination, e.state, e.revision, e.priority, e.attempts, e.created_at, "
-    "e.next_attempt_at, e.last_error, e.sent, e.committed FROM entries e JOIN studies s ON s.id = e.study_id"
+    "e.next_attempt_at, e.last_error, e.sent, e.committed, r.resting_until, r.since, r.code, r.why "
+    "FROM entries e JOIN studies s ON s.id = e.study_id "
+    "LEFT JOIN destinations r ON r.name = e.destination AND e.state IN ('queued', 'deferred')"
 )
 
 
@@ -115,7 +117,8 @@ def document(row: Row) -> Object:
 
 
 def entry(row: Row) -> Object:
-    """One entry."""
+    """One entry. One that waits because its destination rests says so in ``last_error``, without an attempt of its own."""
+    resting = row["resting_until"] is not None
     return {
         "id": row["id"],
         "study_instance_uid": row["uid"],
@@ -125,11 +128,16 @@ def entry(row: Row) -> Object:
         "priority": row["priority"],
         "attempts": row["attempts"],
         "created_at": iso(row["created_at"]),
-        "next_attempt_at": iso(row["next_attempt_at"]),
-        "last_error": json.loads(row["last_error"]) if row["last_error"] else None,
+        "next_attempt_at": iso(row["resting_until"] if resting else row["next_attempt_at"]),
+        "last_error": _rest(row) if resting else json.loads(row["last_error"]) if row["last_error"] else None,
         "sent": row["sent"],
         "committed": row["committed"],
     }
+
+
+def _rest(row: Row) -> Object:
+    meaning = f"the destination rests: {row['why']}"
+    return {"at": iso(row["since"]), "code": row["code"], "meaning": meaning, "comment": ""}
 
 
 def entry_listing(catalog: Catalog, *, destination: str | None = None, state: str | None = None) -> list[Object]:
