@@ -25,6 +25,7 @@ from kuva_gateway.network.protocols import Log, Services, Sink
 from kuva_gateway.network.records import AcceptedContext, Response
 
 CANNOT_UNDERSTAND = 0xC000
+_PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.5
 _C_SERVICES = frozenset({commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.C_GET_RQ})
 
 
@@ -127,7 +128,8 @@ class Service:
             with contextlib.closing(self._responses(context, command, data_set)) as responses:
                 for response in responses:
                     self._respond(context, command, response)
-                    if association.input_waits():
+                    # After the final response it is not a cancel that comes, but the peer's next request.
+                    if response.status in _PENDING and association.input_waits():
                         association.cancelled(command.message_id or 0)
 
     def _responses(
