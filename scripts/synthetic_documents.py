@@ -142,7 +142,8 @@ def build_document(
     """A document of ``kind`` (request, examination_entry, report, other).
 
     ``replaces`` is the OID of the version it replaces. ``study_uid``, ``accession`` and ``code`` may be None: the
-    document then does not name them. ``oid`` None makes a new one; ``set_id`` None means the first version: the same OID.
+    document then does not name them. ``oid`` None makes a new one; ``set_id`` None means the first version, whose
+    set has the same OID.
     """
     own = oid or new_document_oid()
     first = set_id or own

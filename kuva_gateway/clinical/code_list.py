@@ -191,7 +191,7 @@ def _day(value: Any, column: str) -> date | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return _day_of_number(value)
         return _day_of_text(_cell_text(value))
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         raise _BadRowError(f"{column} is not a date") from None
 
 

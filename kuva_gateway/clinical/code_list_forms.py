@@ -225,6 +225,9 @@ def _values(name: str, text: str) -> list[Any]:
             values.append(value)
     except json.JSONDecodeError as error:
         raise CodeListError(f"{name}: line {error.lineno}: the JSON is damaged: {error.msg}") from None
+    except ValueError:
+        # A number with thousands of digits.
+        raise CodeListError(f"{name}: the JSON has a number that is too long") from None
     except RecursionError:
         raise CodeListError(f"{name}: the JSON is nested too deep") from None
     return values

@@ -9,7 +9,7 @@ import zipfile
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuva_gateway.clinical.code_list import BadRow, CodeList, CodeListError, read_code_list
@@ -200,6 +200,7 @@ def test_the_laboratorys_list_is_read_and_its_ecg_numbers_are_imaging_codes(enco
         (b"{", "JSON"),
         (b"[" * 100_000, "JSON"),
         (b'{"a": 1}', "no conceptCodes"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "number that is too long"),
         (b"[1, 2]", "no conceptCodes"),
         (b"[]", "no conceptCodes"),
     ],
@@ -384,6 +385,7 @@ def test_progress_is_told_now_and_then() -> None:
     assert told == [500, 1000]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_code_list_or_a_code_list_error(data: bytes) -> None:
     for start in (b"", HEADER.encode() + b"\n", b"CodeId;BeginningDate\n", b"PK\x03\x04", b"[{"):
@@ -393,6 +395,7 @@ def test_any_bytes_are_a_code_list_or_a_code_list_error(data: bytes) -> None:
             continue
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuva_gateway.clinical.document_profile import Profile
@@ -271,6 +271,7 @@ def test_every_synthetic_document_says_that_it_is_synthetic() -> None:
         assert is_oid(parse_document(text.encode()).oid)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=12),
     st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn", "Co")), max_size=12),
@@ -283,6 +284,7 @@ def test_markup_in_values_stays_a_value(title: str, accession: str) -> None:
     assert [extension for _, extension in document.accessions] == ([stripped] if stripped else [])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_any_bytes_are_a_document_or_a_document_error(data: bytes, place: int) -> None:
     whole = sample()

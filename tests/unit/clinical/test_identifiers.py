@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kuva_gateway.clinical.identifiers import (
@@ -98,17 +98,20 @@ def test_case_and_spaces_are_normalised_and_nothing_else() -> None:
     assert normalise_hetu("010594Y9032") == "010594Y9032"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=14))
 def test_no_error_repeats_the_value_and_nothing_else_escapes(value: str) -> None:
     try:
         hetu = parse_hetu(value)
     except IdentifierError as error:
-        if len(value.strip()) > 3:
+        # Other text may be a word of the error itself.
+        if sum(one.isdigit() for one in value) > 2:
             assert value.strip() not in str(error)
     else:
         assert hetu.value == normalise_hetu(value)
 
 
+@settings(deadline=None)
 @given(
     st.dates(min_value=date(1800, 1, 1), max_value=date(2099, 12, 31)),
     st.integers(2, 999),
