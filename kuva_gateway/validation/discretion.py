@@ -38,11 +38,18 @@ class Discretion:
         self._secrets = re.compile("|".join(longest_first), re.IGNORECASE) if patterns else None
 
     def show(self, value: str) -> str:
-        """``value`` as it may be shown: without patients, without control characters, not endless; UIDs stay whole."""
-        if not ("." in value and is_valid_uid(value)) and self._secrets is not None:
-            value = self._secrets.sub(HIDDEN, value)
-        plain = "".join(letter if letter.isprintable() else "?" for letter in value)
+        """``value`` as it may be shown: without patients, without control characters, not endless.
+
+        UIDs stay whole, also in a list: digits of a birth date may stand in one by chance.
+        """
+        blotted = ", ".join(self._blot(part) for part in value.split(", "))
+        plain = "".join(letter if letter.isprintable() else "?" for letter in blotted)
         return plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
+
+    def _blot(self, part: str) -> str:
+        if self._secrets is None or ("." in part and is_valid_uid(part)):
+            return part
+        return self._secrets.sub(HIDDEN, part)
 
 
 def _of_header(header: Header) -> Iterator[str]:
