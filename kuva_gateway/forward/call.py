@@ -6,10 +6,10 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kuva_gateway.dicom import uids
+from kuva_gateway.dicom import statuses, uids
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward import outcome
-from kuva_gateway.forward.outcome import Outcome
+from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.network import errors
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import ProposedContext, Target
@@ -62,15 +62,32 @@ class Call:
 
 
 def echo(call: Call) -> Outcome:
-    """Ask with C-ECHO whether the destination is there again; the outcome is its answer, or why there was none."""
+    """C-ECHO; the outcome is the destination's answer, or why there was none."""
     try:
-        with call.associate([(uids.VERIFICATION, (IMPLICIT_LITTLE, EXPLICIT_LITTLE))]) as association:
-            return outcome.classify(association.echo())
+        return outcome.classify(_echo(call))
     except errors.NoContext:
-        # It speaks DICOM with us, only not this service: that is enough to be called again.
-        return outcome.classify(0)
+        return outcome.context_rejected(uids.VERIFICATION, IMPLICIT_LITTLE)
     except errors.NetworkError as error:
         return judge_call(error)
+
+
+def probe(call: Call) -> Outcome:
+    """Ask with C-ECHO whether the destination is there again: success, or why it is not.
+
+    One that speaks DICOM with us, only not this service, is there.
+    """
+    try:
+        found = outcome.classify(_echo(call))
+    except errors.NoContext:
+        return outcome.classify(statuses.SUCCESS)
+    except errors.NetworkError as error:
+        return judge_call(error)
+    return found if found.kind is Kind.TEMPORARY else outcome.classify(statuses.SUCCESS)
+
+
+def _echo(call: Call) -> int:
+    with call.associate([(uids.VERIFICATION, (IMPLICIT_LITTLE, EXPLICIT_LITTLE))]) as association:
+        return association.echo()
 
 
 def judge_call(error: errors.NetworkError) -> Outcome:

@@ -21,6 +21,7 @@ from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.queue.attempts import at_delivery
 from kuva_gateway.queue.commitment import Commitments
@@ -70,6 +71,8 @@ class Attempt:
         """Deliver what is pending and write down what became of it."""
         started = self.tools.now()
         pending = self._pending()
+        if pending is None:
+            return self._leave()
         delivery = Delivery()
         if pending:
             delivery = deliver(
@@ -77,7 +80,7 @@ class Attempt:
                 pending,
                 open_file=self.tools.open_file,
                 on_answer=self._note,
-                priority=0,
+                priority=PRIORITY_HIGH if self.entry.priority > 0 else PRIORITY_MEDIUM,
                 stopping=self._over,
                 on_associated=self._associated,
             )
@@ -108,13 +111,20 @@ class Attempt:
     def _associated(self, association: RequestorAssociation) -> None:
         self._association = association
 
-    def _pending(self) -> list[PendingInstance]:
-        """What is to be sent; after a crash only what the destination says it does not have."""
+    def _pending(self) -> list[PendingInstance] | None:
+        """What is to be sent; after a crash only what the destination says it lacks, None when it cannot be asked."""
         pending = entries.pending_instances(self.tools.catalog, self.entry)
         if self.entry.resumed and pending and self.lane.commitment:
-            self.tools.commitments.ask_first(self.lane, self.entry, pending)
+            broken = self.tools.commitments.ask_first(self.lane, self.entry, pending)
+            if self.lane.resting.wait() is not None and broken is not None:
+                return None
             pending = entries.pending_instances(self.tools.catalog, self.entry)
         return pending
+
+    def _leave(self) -> Decision:
+        """Let the lease run out, so that whoever takes the entry up knows that it was left in the middle."""
+        entries.renew(self.tools.catalog, self.entry.id, self.tools.owner, self.tools.now())
+        return Decision(next=Next.RETURNED)
 
     def _over(self) -> bool:
         return self.tools.stopping.is_set() or self._lost.is_set()

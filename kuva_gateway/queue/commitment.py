@@ -29,12 +29,11 @@ from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question
 from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
 from kuva_gateway.forward.references import FailedReference, Reference, Result
 from kuva_gateway.queue.attempts import asked_in_vain, given_up, not_committed
-from kuva_gateway.queue.backoff import jittered
 from kuva_gateway.queue.lane import Lane
 
 ASK_FIRST_WAIT = 10.0  # seconds that a resumed entry waits for what the destination has, before it sends again
-QUESTIONS_PER_ASSOCIATION = 100
-LOOK_EVERY = 30.0  # seconds between looks although nobody woke the asker
+QUESTIONS_PER_ASSOCIATION = 100  # where results come on associations of the archive's own
+LOOK_EVERY = 5.0  # seconds between looks although nobody woke the asker
 NOT_OFFERED = "no-commitment"
 
 
@@ -60,6 +59,8 @@ class Commitments:
         self._resent = resent
         self._lock = threading.Lock()
         self._awaited: set[str] = set()
+        self._elsewhere: set[str] = set()  # destinations that report on associations of their own
+        self._vain: dict[int, int] = {}  # how often in a row an entry's instances were not committed
         self._stopping = threading.Event()
         self._woken: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
@@ -97,26 +98,30 @@ class Commitments:
         """
         self._write_down(entry.id, entries.unconfirmed_instances(self._catalog, entry), since)
 
-    def ask_first(self, lane: Lane, entry: EntryRecord, instances: Sequence[PendingInstance]) -> None:
+    def ask_first(self, lane: Lane, entry: EntryRecord, instances: Sequence[PendingInstance]) -> Outcome | None:
         """Ask which of ``instances`` the destination has already, and wait a short while for the answer.
 
         Without an answer they are sent again: the same bytes once more do no harm, a study that waits for an archive
-        which does not answer does.
+        which does not answer does. Returns why the destination could not be asked, else None.
         """
         questions = self._write_down(entry.id, instances, self._now() + lane.commitment_overdue)
-        self._ask(lane, questions, wait=ASK_FIRST_WAIT)
+        broken = self._ask(lane, questions, wait=ASK_FIRST_WAIT)
         for question in questions:
             commitments.close(self._catalog, question.transaction_uid, self._now())
+        return broken
 
     def ask_due(self, lane: Lane) -> int:
-        """Ask all that is due at one destination, in one association; returns how many transactions that were."""
+        """Ask what is due at one destination, in one association; returns how many transactions that were.
+
+        One at a time, unless the destination is known to report on associations of its own: an archive whose report
+        meets our next request on the same association may lose both.
+        """
         if lane.resting.wait() is not None:
             return 0
         soon = self._now() + timedelta(microseconds=1)
         due = [record for record in commitments.overdue(self._catalog, soon) if record.destination == lane.name]
-        questions = [
-            question for record in due[:QUESTIONS_PER_ASSOCIATION] for question in self._question(lane, record)
-        ]
+        limit = QUESTIONS_PER_ASSOCIATION if lane.name in self._elsewhere else 1
+        questions = [question for record in due[:limit] for question in self._question(lane, record)]
         if questions:
             self._ask(lane, questions, wait=lane.commitment_wait.total_seconds())
         return len(questions)
@@ -179,7 +184,7 @@ class Commitments:
             self._fail(entry.id, given_up(record.asked_at, now))
         return True
 
-    def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> None:
+    def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> Outcome | None:
         uids = {question.transaction_uid for question in questions}
         left = dict.fromkeys(uids)
         with self._lock:
@@ -190,7 +195,7 @@ class Commitments:
             self._asked(lane, question, found)
 
         def heard(result: Result) -> None:
-            self.on_result(lane.name, result.transaction_uid, result.committed, result.failed)
+            self._take(lane.name, result.transaction_uid, result.committed, result.failed)
 
         def enough() -> bool:
             with self._lock:
@@ -203,6 +208,7 @@ class Commitments:
                 self._awaited -= uids
         if broken is not None:
             self._not_asked(lane, left, broken)
+        return broken
 
     def _asked(self, lane: Lane, question: Question, found: Outcome) -> None:
         """The destination answered an N-ACTION."""
@@ -213,8 +219,7 @@ class Commitments:
                 "commitment asked", destination=lane.name, transaction=uid, instances=len(question.references)
             )
             return
-        due_at = now if found.code == "0131" else now + self._pause(lane, found)
-        self._in_vain(lane, uid, found, due_at)
+        self._in_vain(lane, uid, found, now + self._pause(lane, found))
 
     def _not_asked(self, lane: Lane, uids: Iterable[str], why: Outcome) -> None:
         """There was no association, or it ended before these were asked: they are asked later."""
@@ -252,18 +257,31 @@ class Commitments:
         committed: Sequence[Reference],
         failed: Sequence[FailedReference],
     ) -> None:
-        """Take a result, on whichever association it came.
+        """Take a result that came on an association of the archive's own.
 
         Raises
         ------
         CatalogUnavailableError
             It cannot be written now: the archive is to be told 0110, so that it reports again.
         """
+        self._elsewhere.add(destination)
+        self._take(destination, transaction_uid, committed, failed)
+
+    def _take(
+        self,
+        destination: str,
+        transaction_uid: str,
+        committed: Sequence[Reference],
+        failed: Sequence[FailedReference],
+    ) -> None:
         now = self._now()
         resend_at = now + self._resend_pause(destination, transaction_uid) if failed else None
-        found = commitments.record_result(
-            self._catalog, transaction_uid, destination, committed, failed, now, resend_at=resend_at
-        )
+        with self._catalog.write():
+            found = commitments.record_result(
+                self._catalog, transaction_uid, destination, committed, failed, now, resend_at=resend_at
+            )
+            if found.failed:
+                self._uncommitted(destination, found, now)
         if not found.known:
             self._log.warning("a commitment result for nobody", destination=destination, transaction=transaction_uid)
             return
@@ -283,8 +301,8 @@ class Commitments:
             entry_archived=found.entry_archived,
             study_archived=found.study_archived,
         )
-        if found.failed:
-            self._uncommitted(found)
+        if found.entry_archived and found.entry_id is not None:
+            self._vain.pop(found.entry_id, None)
         if found.resend:
             self._resent(destination)
         if found.failed:
@@ -294,27 +312,32 @@ class Commitments:
         """How long what the archive does not have waits to be sent again: at first not, then by the retry schedule."""
         record = commitments.find(self._catalog, transaction_uid)
         entry = None if record is None else entries.find(self._catalog, record.entry_id)
-        lane = self._lanes.get(destination)
-        if entry is None or lane is None or entry.attempts <= 1:
-            return timedelta()
-        return lane.patience.schedule.delay(entry.attempts - 1, self._rng)
+        return timedelta() if entry is None else self._by_schedule(destination, entry.attempts - 1)
 
-    def _uncommitted(self, found: CommitmentOutcome) -> None:
+    def _ask_again_pause(self, destination: str, entry_id: int, *, at_once: bool) -> timedelta:
+        """How long to wait before asking again; it grows with each vain answer since the gateway was started."""
+        vain = self._vain[entry_id] = self._vain.get(entry_id, 0) + 1
+        return self._by_schedule(destination, vain - 1 if at_once else vain)
+
+    def _by_schedule(self, destination: str, times: int) -> timedelta:
+        lane = self._lanes.get(destination)
+        return timedelta() if lane is None or times < 1 else lane.patience.schedule.delay(times, self._rng)
+
+    def _uncommitted(self, destination: str, found: CommitmentOutcome, now: datetime) -> None:
         """Instances that were not committed for another reason than 0112 (STC-01)."""
         assert found.entry_id is not None
-        now = self._now()
         cures = {instance.instance_id: classify_commitment(instance.reason) for instance in found.failed}
         person = [instance for instance in found.failed if cures[instance.instance_id] is Missing.PERSON]
         at_once = [number for number, cure in cures.items() if cure is Missing.NEW_TRANSACTION]
         later = [number for number, cure in cures.items() if cure is Missing.ASK_LATER]
-        with self._catalog.write():
-            for numbers, due_at in ((at_once, now), (later, now + jittered(timedelta(minutes=1), self._rng))):
-                if numbers:
-                    commitments.ask(self._catalog, found.entry_id, self._new_uid(), numbers, due_at)
-            if person:
-                codes = {instance.instance_id: f"{instance.reason:04X}" for instance in person}
-                entries.mark_failed(self._catalog, found.entry_id, codes, now)
-                self._fail(found.entry_id, not_committed(now, person[0].reason, len(person)))
+        for numbers, quick in ((at_once, True), (later, False)):
+            if numbers:
+                due_at = now + self._ask_again_pause(destination, found.entry_id, at_once=quick)
+                commitments.ask(self._catalog, found.entry_id, self._new_uid(), numbers, due_at)
+        if person:
+            codes = {instance.instance_id: f"{instance.reason:04X}" for instance in person}
+            entries.mark_failed(self._catalog, found.entry_id, codes, now)
+            self._fail(found.entry_id, not_committed(now, person[0].reason, len(person)))
 
     def _fail(self, entry_id: int, attempt: AttemptRecord) -> None:
         try:

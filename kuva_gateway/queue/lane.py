@@ -13,7 +13,7 @@ from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.errors import CatalogUnavailableError
-from kuva_gateway.forward.call import Call, echo
+from kuva_gateway.forward.call import Call, probe
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.queue.backoff import Rest, Schedule
@@ -110,7 +110,7 @@ def make_lane(
     resting = Resting(
         destination.name,
         Rest(first=timedelta(seconds=destination.rest_for), longest=timedelta(seconds=destination.rest_at_most)),
-        probe=lambda: echo(call),
+        probe=lambda: probe(call),
         now=now,
         rng=rng,
         log=log,

@@ -293,6 +293,21 @@ def test_what_a_dead_gateway_left_is_taken_up_and_nothing_marked_is_sent_twice(w
         way.stop()
 
 
+def test_what_was_left_in_the_middle_is_not_sent_before_the_archive_can_be_asked(way: Line) -> None:
+    sent = way.receive(2)
+    port = free_port()
+    dead = way.build(destination(port), lease=timedelta(), owner="dead")
+    way.accept()
+    assert entries.claim(way.catalog, "archive", utc_now(), dead.lease, "dead") is not None
+    way.start(destination(port))
+    wait_until(lambda: entries.destination_state(way.catalog, "archive").times >= 2, what="two failed calls")
+    with running(port=port) as archive:
+        way.wait_for(sent.uid, "archived")
+        assert [len(references) for _, references in archive.asked] == [2, 2]
+        assert sorted(archive.requests) == sorted(sent.instances)
+        way.stop()
+
+
 def test_a_lease_is_kept_while_a_slow_archive_takes_its_time(way: Line) -> None:
     sent = way.receive(2)
     with running(Script(status=lambda uid: (threading.Event().wait(1.5) and 0) or 0)) as archive:

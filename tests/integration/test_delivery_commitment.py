@@ -13,6 +13,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from kuva_gateway.catalog import commitments, entries
+from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.references import read_result
 from tests.support import wait_until
 from tests.unit.forward.archive import Reference, Report, Script, data_set_of, running, send_report
@@ -57,6 +58,35 @@ def test_results_on_an_association_of_the_archives_own_archive_the_study(way: Li
             wait_until(lambda: archive.answers == [0])
             assert way.study(sent.uid) == "archived"
             way.stop()
+
+
+def test_one_that_reports_on_its_own_associations_is_asked_many_at_once(way: Line) -> None:
+    with reports_taken(way) as port:
+        script = Script(same_association=False, report_to=("127.0.0.1", port, "KUVAGW"))
+        with running(script) as archive:
+            way.start(destination(archive.port))
+            way.wait_for(accepted(way)[0], "archived")
+            way.stop()
+            way.build(destination(archive.port))
+            assert way.runner is not None
+            way.runner.start()
+            uids = accepted(way, 5)
+            for uid in uids:
+                way.wait_for(uid, "sent")
+            way.stop()
+            before = archive.associations
+            way.start(destination(archive.port))
+            for uid in uids:
+                way.wait_for(uid, "archived")
+            assert archive.associations - before < 5
+            way.stop()
+
+
+def accepted(way: Line, count: int = 1) -> list[str]:
+    """Put studies in and have them accepted."""
+    uids = [way.receive(1).uid for _ in range(count)]
+    way.accept()
+    return uids
 
 
 def test_a_late_result_is_taken_on_a_new_association(way: Line) -> None:
@@ -217,6 +247,47 @@ def test_a_duplicate_transaction_is_asked_again_under_a_new_one(way: Line) -> No
         assert len(set(asked)) == 2
         assert len(archive.requests) == 2
         way.stop()
+
+
+@pytest.mark.parametrize("reason", [0x0131, 0x0213, 0x0110])
+def test_an_archive_that_always_puts_us_off_is_asked_by_the_schedule(way: Line, reason: int) -> None:
+    script = Script(reports=lambda uid, refs: [Report(failed=[(*ref, reason) for ref in refs])])
+    with running(script) as archive:
+        way.start(destination(archive.port, retry="1x100ms,5x30s"))
+        sent = way.receive(1)
+        way.accept()
+        wait_until(lambda: len(archive.asked) >= 2)
+        with pytest.raises(pytest.fail.Exception):
+            wait_until(lambda: len(archive.asked) > 3, timeout=2)
+        assert way.entry(sent.uid)["state"] == "sent"
+        assert len(archive.requests) == 1
+        assert len({uid for uid, _ in archive.asked}) == len(archive.asked)
+        way.stop()
+
+
+def test_a_result_that_could_not_be_written_whole_is_taken_when_it_comes_again(
+    way: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(Script(reports=lambda uid, refs: [])) as archive:
+        way.start(destination(archive.port, commitment_wait="100ms"))
+        sent = way.receive(1)
+        way.accept()
+        wait_until(lambda: archive.asked)
+        [(transaction, references)] = archive.asked
+        failed = [(*references[0], 0x0119)]
+        commitments_in_hand = way.commitments
+        assert commitments_in_hand is not None
+        with monkeypatch.context() as away:
+            away.setattr(entries, "mark_failed", _away)
+            with pytest.raises(CatalogUnavailableError):
+                commitments_in_hand.on_result("archive", transaction, (), failed)
+        commitments_in_hand.on_result("archive", transaction, (), failed)
+        assert way.entry(sent.uid)["state"] == "failed"
+        way.stop()
+
+
+def _away(*arguments: object) -> int:
+    raise CatalogUnavailableError("locked")
 
 
 def test_silence_is_asked_again_under_a_new_transaction_and_nothing_is_sent_again(way: Line) -> None:

@@ -42,6 +42,7 @@ class Script:
     classes: Sequence[str] | None = None  # None: every storage class
     syntaxes: Sequence[str] | None = None
     commitment: bool = True
+    verification: bool = True
     require_called: bool = False
     calling: Sequence[str] = ()
 
@@ -168,7 +169,8 @@ def running(script: Script | None = None, *, port: int = 0) -> Iterator[Archive]
     script = script or Script()
     archive = Archive(script)
     ae = AE(ae_title="ARCHIVE")
-    ae.add_supported_context(Verification)
+    if script.verification:
+        ae.add_supported_context(Verification)
     classes = script.classes or [str(c.abstract_syntax) for c in AllStoragePresentationContexts]
     for sop_class in classes:
         ae.add_supported_context(sop_class, list(script.syntaxes or ALL_TRANSFER_SYNTAXES))

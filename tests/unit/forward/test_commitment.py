@@ -47,7 +47,7 @@ class Heard:
 
 def test_results_on_the_same_association_are_heard() -> None:
     heard = Heard()
-    with running(Script(reports=lambda uid, refs: [Report(committed=refs)])) as archive:
+    with running(Script(reports=lambda uid, refs: [Report(committed=refs, delay=0.5)])) as archive:
         assert heard.ask(archive.port, FIRST, SECOND) is None
         assert archive.associations == 1
     assert [uid for uid, found in heard.asked if found.stored] == ["2.25.1", "2.25.2"]

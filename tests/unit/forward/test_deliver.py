@@ -13,7 +13,7 @@ import pytest
 from pynetdicom import AllStoragePresentationContexts
 
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from kuva_gateway.forward.call import Call, echo
+from kuva_gateway.forward.call import Call, echo, probe
 from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
 from kuva_gateway.network.timers import Timers
@@ -249,6 +249,13 @@ def test_echo_says_whether_the_destination_is_there() -> None:
         assert echo(call_to(archive.port)).stored
         assert archive.echoes == 1
     assert echo(call_to(free_port())).scope is Scope.DESTINATION
+
+
+def test_one_that_answers_without_offering_echo_is_there_all_the_same() -> None:
+    with running(Script(verification=False)) as archive:
+        assert not echo(call_to(archive.port)).stored
+        assert probe(call_to(archive.port)).stored
+    assert not probe(call_to(free_port())).stored
 
 
 @contextmanager
