@@ -284,7 +284,7 @@ class Daemon:
     # -- what parts tell each other --------------------------------------------------------------------------------
 
     def _on_receipt(self, arrival: Arrival, header: Header) -> None:
-        """An image is safe. While there is no indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
+        """An image is safe. Without an indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
         if self._indexer is not None:
             self._indexer.notify(arrival, header)
 

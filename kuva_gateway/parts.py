@@ -1,33 +1,32 @@
 """The gateway's parts as the configuration wants them, for the daemon and for commands alike.
 
-Keeps nothing; every function makes something new from a checked configuration.
+Keeps nothing; every function makes something new from a checked configuration. The network and the rules are imported
+where they are used: a command that only looks into the catalog starts without them.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from kuva_gateway.catalog import codes
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import DestinationPlan, StudyView
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
-from kuva_gateway.forward.call import Call, echo
-from kuva_gateway.network import Limits, Timers, tls
-from kuva_gateway.network.errors import TlsFilesError
 from kuva_gateway.spool.spool import Spool
-from kuva_gateway.validation.facts import facts_from_view
-from kuva_gateway.validation.findings import Refusal, Verdict
-from kuva_gateway.validation.rules import RULES, check_instance, judge
+
+if TYPE_CHECKING:
+    import ssl
+
+    from kuva_gateway.network import Limits, Timers
+    from kuva_gateway.validation.findings import Refusal, Verdict
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -54,6 +53,8 @@ def open_spool(configuration: Configuration) -> Spool:
 
 def timers(configuration: Configuration) -> Timers:
     """The deadlines of associations."""
+    from kuva_gateway.network import Timers
+
     own = configuration.timers
     return Timers(
         handshake=own.handshake,
@@ -68,6 +69,8 @@ def timers(configuration: Configuration) -> Timers:
 
 def limits(configuration: Configuration) -> Limits:
     """How much of the machine peers may use."""
+    from kuva_gateway.network import Limits
+
     own = configuration.limits
     return Limits(
         associations=own.associations,
@@ -79,6 +82,8 @@ def limits(configuration: Configuration) -> Limits:
 
 def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The TLS context of the listener, None when there is none; raises TlsFilesError."""
+    from kuva_gateway.network import tls
+
     own = configuration.tls
     if own.port is None or own.certificate is None or own.key is None:
         return None
@@ -91,6 +96,8 @@ def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
 
 def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The TLS context for calling destinations, None when none of them uses TLS; raises TlsFilesError."""
+    from kuva_gateway.network import tls
+
     if not any(destination.tls for destination in configuration.destinations):
         return None
     own = configuration.tls
@@ -109,6 +116,9 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
     ConfigurationError
         With every such fault.
     """
+    from kuva_gateway.network.errors import TlsFilesError
+    from kuva_gateway.validation.rules import RULES
+
     problems = []
     for place, rules in [
         ("rules", configuration.rules),
@@ -159,6 +169,10 @@ def make_judge(
     configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
 ) -> Callable[[StudyView], Verdict]:
     """The function that judges a study as it was seen, by the rules and severities in force for its peer."""
+    from kuva_gateway.catalog import codes
+    from kuva_gateway.validation.facts import facts_from_view
+    from kuva_gateway.validation.rules import judge
+
     zone = ZoneInfo(configuration.timezone)
 
     def judge_view(view: StudyView) -> Verdict:
@@ -176,6 +190,8 @@ def make_judge(
 
 def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refusal | None]:
     """The rules that answer a C-STORE at once, for an instance from the peer of that name."""
+    from kuva_gateway.validation.rules import check_instance
+
     private = frozenset(configuration.private_storage_classes)
 
     def immediate(header: Header, peer: str) -> Refusal | None:
@@ -194,6 +210,8 @@ def echo_target(configuration: Configuration, name: str) -> float:
     RefusedError, DeferredError
         It did not answer with success; the text says why.
     """
+    from kuva_gateway.forward.call import Call, echo
+
     destination, peer = configuration.destination(name), configuration.peer(name)
     if destination is not None:
         host, port, called, calling = (

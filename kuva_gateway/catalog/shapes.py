@@ -117,7 +117,7 @@ def document(row: Row) -> Object:
 
 
 def entry(row: Row) -> Object:
-    """One entry. One that waits because its destination rests says so in ``last_error``, without an attempt of its own."""
+    """One entry. One whose destination rests says so in ``last_error``, without an attempt of its own."""
     resting = row["resting_until"] is not None
     return {
         "id": row["id"],

@@ -307,6 +307,6 @@ class Configuration(Section):
             for key in ("producer", "register_keeper", "issuer_of_patient_id", "code_mapping"):
                 if getattr(peer, key):
                     notices.append(f"peers.{peer.name}.{key}: not acted on by this version")
-            if peer.allow & {"find", "move", "get", "reject"}:
-                notices.append(f"peers.{peer.name}.allow: find, move, get and reject are not offered by this version")
+            if missing := sorted(peer.allow - {"echo", "store"}):
+                notices.append(f"peers.{peer.name}.allow: {', '.join(missing)} not offered by this version")
         return notices

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from kuva_gateway.dicom.charsets import DEFAULT, code_string, codecs_of, number_string, person_name, text
 from kuva_gateway.dicom.header import CodeItem, Header
-from kuva_gateway.dicom.uids import STORAGE_CLASSES
+from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 
 Plan: TypeAlias = dict[int, Any]
 """Tag to bytes to keep of its value at most (an int), or to the plan for a sequence's items."""

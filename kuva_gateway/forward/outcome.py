@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kuva_gateway.dicom import statuses, syntaxes, uids
+from kuva_gateway.dicom import statuses, syntaxes
+from kuva_gateway.dicom.sop_classes import class_name
 
 
 class Kind(StrEnum):
@@ -144,7 +145,7 @@ def context_rejected(sop_class: str, transfer_syntax: str) -> Outcome:
         scope=Scope.INSTANCE,
         code="context",
         meaning="presentation context not accepted",
-        comment=f"{uids.class_name(sop_class)} ({sop_class}) in {syntaxes.name(transfer_syntax)} ({transfer_syntax})",
+        comment=f"{class_name(sop_class)} ({sop_class}) in {syntaxes.name(transfer_syntax)} ({transfer_syntax})",
     )
 
 

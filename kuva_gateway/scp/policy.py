@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection
 
 from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.dicom import syntaxes
-from kuva_gateway.dicom.uids import STORAGE_CLASSES, STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
+from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
+from kuva_gateway.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from kuva_gateway.network.records import (
     ABSTRACT_SYNTAX_NOT_SUPPORTED,
     TRANSFER_SYNTAXES_NOT_SUPPORTED,

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from kuva_gateway.dicom import syntaxes
-from kuva_gateway.dicom.uids import NON_PATIENT_CLASSES, STORAGE_CLASSES, class_name, is_valid_uid
+from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES, STORAGE_CLASSES, class_name
+from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts, told
 from kuva_gateway.validation.findings import Fault

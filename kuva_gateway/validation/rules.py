@@ -13,8 +13,8 @@ from typing import Final
 
 from kuva_gateway.catalog.records import FactSet
 from kuva_gateway.dicom.header import Header
+from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES
 from kuva_gateway.dicom.statuses import NOT_AUTHORISED, comment
-from kuva_gateway.dicom.uids import NON_PATIENT_CLASSES
 from kuva_gateway.validation import accession, codes, documents, identity, objects, observed, tags
 from kuva_gateway.validation.discretion import Discretion
 from kuva_gateway.validation.facts import Environment, StudyFacts

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom import sop_class
 
-from kuva_gateway.dicom import uids
+from kuva_gateway.dicom import sop_classes, uids
 
 
 @pytest.mark.parametrize("value", ["1", "0", "1.2.840.10008.1.1", "2.25.0", "1.0.3", "1." + "2" * 62])
@@ -73,7 +73,7 @@ def test_the_implementation_class_uid_comes_from_a_uuid() -> None:
     ],
 )
 def test_storage_classes_hold_old_and_new_ones(uid: str) -> None:
-    assert uid in uids.STORAGE_CLASSES
+    assert uid in sop_classes.STORAGE_CLASSES
     assert uids.is_valid_uid(uid)
 
 
@@ -81,15 +81,15 @@ def test_storage_classes_hold_old_and_new_ones(uid: str) -> None:
     "uid", [uids.VERIFICATION, uids.STORAGE_COMMITMENT_PUSH_MODEL, "1.2.840.10008.1.20.2", uids.MEDIA_STORAGE_DIRECTORY]
 )
 def test_other_services_are_no_storage_classes(uid: str) -> None:
-    assert uid not in uids.STORAGE_CLASSES
+    assert uid not in sop_classes.STORAGE_CLASSES
 
 
 def test_every_storage_class_of_pynetdicom_is_there() -> None:
-    assert {str(uid) for uid in sop_class._STORAGE_CLASSES.values()} <= uids.STORAGE_CLASSES
-    assert uids.NON_PATIENT_CLASSES <= uids.STORAGE_CLASSES
+    assert {str(uid) for uid in sop_class._STORAGE_CLASSES.values()} <= sop_classes.STORAGE_CLASSES
+    assert sop_classes.NON_PATIENT_CLASSES <= sop_classes.STORAGE_CLASSES
 
 
 def test_a_class_is_named_and_an_unknown_one_names_itself() -> None:
-    assert uids.class_name("1.2.840.10008.5.1.4.1.1.2") == "CT Image Storage"
-    assert uids.class_name("1.2.3.4") == "1.2.3.4"
-    assert uids.class_name("no uid") == "no uid"
+    assert sop_classes.class_name("1.2.840.10008.5.1.4.1.1.2") == "CT Image Storage"
+    assert sop_classes.class_name("1.2.3.4") == "1.2.3.4"
+    assert sop_classes.class_name("no uid") == "no uid"

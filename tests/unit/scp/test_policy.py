@@ -9,7 +9,7 @@ import pytest
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import syntaxes
-from kuva_gateway.dicom.uids import STORAGE_CLASSES
+from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 from kuva_gateway.network import Admission, Answer, AssociationRequest, ProposedContext, Rejection, Role
 from kuva_gateway.scp.policy import Policy
 from tests.unit.scp.conftest import COMMITMENT, CONFIGURATION, CT, EXPLICIT, IMPLICIT, MR, PRIVATE, VERIFICATION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kuva_gateway.dicom import syntaxes
-from kuva_gateway.dicom.uids import STORAGE_CLASSES
+from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 from kuva_gateway.validation.objects import kind_of
 from tests.unit.validation.known import CT, changed, facts, found, header, only
 
