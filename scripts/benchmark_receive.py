@@ -168,7 +168,7 @@ def gateway(folder: Path) -> Iterator[Receiver]:
     home.mkdir()
     config = home / "kuva-gateway.yaml"
     config.write_text(CONFIG.format(port=port))
-    arrived = home / "var" / "arrived"
+    arrived = home / "var" / "spool" / "arrived"
     command = [sys.executable, "-m", "kuva_gateway", "run", "--config", str(config)]
 
     def all_indexed(count: int) -> None:

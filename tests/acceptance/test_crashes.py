@@ -128,8 +128,7 @@ def receive_while_locked(pair: Pair, seconds: float) -> None:
         for path in paths:
             gateway.storescu([path], timeout=30)
             assert time.monotonic() - started < seconds + 30
-        waiting = [path for path in (gateway.state / "arrived").rglob("*") if path.is_file()]
-        assert waiting, "acknowledged images wait in the spool"
+        assert gateway.waiting(), "acknowledged images wait in the spool"
         while time.monotonic() - started < seconds:
             time.sleep(0.2)  # the lock's length is what is tested
         lock.execute("ROLLBACK")
