@@ -144,10 +144,11 @@ def test_rejected_files_of_one_name_never_overwrite_each_other(box: Box) -> None
     ]
 
 
-def test_a_file_does_not_take_the_name_of_another_ones_reason(box: Box) -> None:
+@pytest.mark.parametrize("first", ["a", "a.reason"])
+def test_a_file_does_not_take_the_name_of_another_ones_reason(box: Box, first: str) -> None:
     box.reader.error = RefusedError("no")
-    box.drop("a", b"1")
-    box.drop("a.reason", b"2")
+    box.drop("a", b"1", modified=(1 if first == "a" else 2) * 10**9)
+    box.drop("a.reason", b"2", modified=(2 if first == "a" else 1) * 10**9)
     box.scan()
     contents = {path.name: path.read_bytes() for path in box.rejected.iterdir()}
     assert sorted(content for content in contents.values() if content in (b"1", b"2")) == [b"1", b"2"]
@@ -274,6 +275,30 @@ def test_a_file_that_goes_before_it_is_read_is_nothing(box: Box) -> None:
     box.scan(1)
     box.reader.meanwhile = lambda path: second.unlink(missing_ok=True)
     assert [outcome.path for outcome in box.scan(1)] == [first]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "link", "other file"])
+def test_a_file_that_becomes_something_else_before_it_is_read_is_not_read(box: Box, tmp_path: Path, kind: str) -> None:
+    box.drop("a", modified=10**9)
+    second = box.drop("b", modified=2 * 10**9)
+    (tmp_path / "secret").write_bytes(b"secret")
+    box.scan(1)
+
+    def exchange(_: Path) -> None:
+        box.reader.meanwhile = None
+        second.unlink()
+        if kind == "pipe":
+            os.mkfifo(second)
+        elif kind == "link":
+            second.symlink_to(tmp_path / "secret")
+        else:
+            second.write_bytes(b"another")
+
+    box.reader.meanwhile = exchange
+    assert [outcome.path.name for outcome in box.scan(1)] == ["a"]
+    assert [name for name, _ in box.reader.taken] == ["a"]
+    assert os.path.lexists(second)
 
 
 def test_what_is_dropped_under_the_name_while_it_is_read_is_not_removed(box: Box) -> None:
