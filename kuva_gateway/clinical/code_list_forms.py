@@ -165,7 +165,7 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _text(name: str, text: str) -> Iterator[Row | BadRow]:
-    # Not splitlines(): a control character inside a description ends no line. A return at the end is stripped as a space.
+    # Not splitlines(): a control character inside a description ends no line. A final return is stripped as a space.
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip()), None)
     if start is None:
