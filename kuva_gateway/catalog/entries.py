@@ -50,8 +50,10 @@ _MAY_BE_CLAIMED = (
     "(e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision AND NOT EXISTS ("
     "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
 )
+# The unary plus makes the planner walk the index of what is due in the order of urgency, and stop at the first.
 _CLAIMABLE = (
-    f" WHERE e.destination = ? AND e.due_at <= ? AND {_MAY_BE_CLAIMED} ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
+    f" WHERE e.destination = ? AND e.due_at IS NOT NULL AND +e.due_at <= ? AND {_MAY_BE_CLAIMED}"
+    " ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
 )
 
 

@@ -1,0 +1,333 @@
+"""Entries: who gets them, what marks do, how they end, and a person's hand on them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kuva_gateway.catalog import entries, studies
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.errors import NotFoundError, StateError
+from tests.unit.catalog.making import ARCHIVE, COPY, Hospital
+
+
+def states(hospital: Hospital) -> list[str]:
+    return hospital.column("SELECT state FROM entries ORDER BY id")
+
+
+# -- claiming -------------------------------------------------------------------------------------------------------
+
+
+def test_a_claimed_entry_is_being_sent_under_a_lease(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    assert (entry.study_instance_uid, entry.revision, entry.destination) == ("1.2.1", 1, "archive")
+    assert (entry.state, entry.attempts, entry.owner, entry.resumed) == ("sending", 1, "worker", False)
+    assert entry.lease_until == hospital.clock() + timedelta(minutes=1)
+    assert hospital.claim() is None
+    assert entries.find(hospital.catalog, entry.id) == entry
+
+
+def test_urgent_entries_go_first_then_older_ones(hospital: Hospital) -> None:
+    for study, priority in (("1.2.1", 0), ("1.2.2", 5), ("1.2.3", 0)):
+        hospital.clock.forward(seconds=1)
+        hospital.accept(study, destinations=(replace(ARCHIVE, priority=priority),))
+    assert [hospital.claimed().study_instance_uid for _ in range(3)] == ["1.2.2", "1.2.1", "1.2.3"]
+
+
+def test_each_destination_has_its_own(hospital: Hospital) -> None:
+    hospital.accept(destinations=(ARCHIVE, COPY))
+    assert hospital.claimed("copy").destination == "copy"
+    assert hospital.claim("copy") is None
+    assert hospital.claimed("archive").destination == "archive"
+
+
+def test_an_entry_that_is_not_due_waits(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    later = hospital.clock() + timedelta(minutes=5)
+    entries.defer(hospital.catalog, entry.id, later, hospital.attempt("deferred", code="A700"))
+    assert hospital.claim() is None
+    assert entries.next_due(hospital.catalog, "archive") == later
+    hospital.clock.forward(minutes=5)
+    assert hospital.claimed().attempts == 2
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_says_so(hospital: Hospital) -> None:
+    hospital.accept()
+    first = hospital.claimed()
+    assert entries.next_due(hospital.catalog, "archive") == hospital.clock() + timedelta(minutes=1)
+    hospital.clock.forward(seconds=61)
+    second = hospital.claim(owner="other")
+    assert second is not None
+    assert (second.id, second.owner, second.resumed, second.attempts) == (first.id, "other", True, 2)
+    assert not entries.renew(hospital.catalog, first.id, "worker", hospital.clock())
+    assert hospital.column("SELECT event FROM history WHERE entry_id IS NOT NULL ORDER BY id") == [
+        "claimed",
+        "lease_expired",
+        "claimed",
+    ]
+
+
+def test_a_renewed_lease_is_not_taken_over(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    hospital.clock.forward(seconds=50)
+    assert entries.renew(hospital.catalog, entry.id, "worker", hospital.clock() + timedelta(minutes=1))
+    hospital.clock.forward(seconds=50)
+    assert hospital.claim() is None
+
+
+def test_a_lost_entry_of_an_older_revision_gives_way(hospital: Hospital) -> None:
+    hospital.accept()
+    hospital.claimed()
+    hospital.receive(instance=3)
+    hospital.index()
+    hospital.clock.forward(minutes=2)
+    assert hospital.claim() is None
+    assert states(hospital) == ["superseded"]
+
+
+def test_a_resting_destination_gets_nothing_until_its_rest_is_over(hospital: Hospital) -> None:
+    hospital.accept()
+    until = hospital.clock() + timedelta(minutes=2)
+    entries.rest(hospital.catalog, "archive", until, "no-answer", "connection refused")
+    assert hospital.claim() is None
+    resting = entries.destination_state(hospital.catalog, "archive")
+    assert (resting.resting_until, resting.since, resting.code, resting.times) == (
+        until,
+        hospital.clock(),
+        "no-answer",
+        1,
+    )
+    entries.rest(hospital.catalog, "archive", until, "no-answer", "connection refused")
+    assert entries.destination_state(hospital.catalog, "archive").times == 2
+    assert entries.wake(hospital.catalog, "archive")
+    assert not entries.wake(hospital.catalog, "archive")
+    assert entries.destination_state(hospital.catalog, "archive").resting_until is None
+    assert hospital.claimed().attempts == 1
+
+
+def test_threads_never_get_the_same_entry(hospital: Hospital) -> None:
+    for number in range(12):
+        hospital.accept(f"1.2.{number}", instances=1)
+    claimed: list[int] = []
+
+    def work() -> None:
+        while (entry := hospital.claim()) is not None:
+            claimed.append(entry.id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == sorted(hospital.column("SELECT id FROM entries"))
+
+
+def claim_all(url: str | None, path: str, answers: multiprocessing.Queue[list[int]]) -> None:
+    """Claim until nothing is left, in a process of its own."""
+    catalog = Catalog.open(url, Path(path), busy_timeout=30)
+    claimed = []
+    while (entry := entries.claim(catalog, "archive", datetime.now(UTC), timedelta(hours=1), "x")) is not None:
+        claimed.append(entry.id)
+    catalog.close()
+    answers.put(claimed)
+
+
+def test_processes_never_get_the_same_entry(hospital: Hospital, catalog_url: str | None, tmp_path: Path) -> None:
+    for number in range(12):
+        hospital.accept(f"1.2.{number}", instances=1)
+    with hospital.catalog.write() as session:
+        session.execute("UPDATE entries SET due_at = 0")
+    context = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[list[int]] = context.Queue()
+    path = str(tmp_path / "catalog.sqlite3")
+    processes = [context.Process(target=claim_all, args=(catalog_url, path, answers)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    claimed = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(60)
+    answers.close()
+    answers.join_thread()
+    assert sorted(entry for part in claimed for entry in part) == hospital.column("SELECT id FROM entries ORDER BY id")
+
+
+def test_looking_for_what_is_due_walks_the_index_of_what_is_due(hospital: Hospital) -> None:
+    """Finished entries are not in that index, so that looking does not grow with them."""
+    hospital.accept()
+    claim = entries._ENTRY + entries._CLAIMABLE.replace("?", "'5'")
+    if hospital.catalog.postgresql:
+        with hospital.catalog.write() as session:
+            session.execute("SET LOCAL enable_seqscan = off")
+            plan = str(session.rows(f"EXPLAIN {claim}"))
+    else:
+        plan = str(hospital.rows(f"EXPLAIN QUERY PLAN {claim}"))
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
+    assert "entries_due" in plan
+
+
+# -- marks and ends -------------------------------------------------------------------------------------------------
+
+
+def test_pending_instances_come_series_by_series(hospital: Hospital) -> None:
+    for series, instance in ((1, 1), (2, 1), (1, 2)):
+        hospital.receive(series=series, instance=instance)
+    hospital.index()
+    hospital.settle()
+    hospital.judge()
+    pending = entries.pending_instances(hospital.catalog, hospital.claimed())
+    assert [one.sop_instance for one in pending] == ["1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"]
+    for one in pending:
+        assert hospital.spool.instance_path(one.digest).stat().st_size == one.size
+
+
+def test_marks_are_remembered_whatever_becomes_of_the_attempt(hospital: Hospital) -> None:
+    hospital.accept(instances=3)
+    entry = hospital.claimed()
+    first = entries.pending_instances(hospital.catalog, entry)[0]
+    assert entries.mark_sent(hospital.catalog, entry.id, [first.instance_id], hospital.clock()) == 1
+    assert entries.mark_sent(hospital.catalog, entry.id, [first.instance_id], hospital.clock()) == 0
+    entries.defer(hospital.catalog, entry.id, hospital.clock(), hospital.attempt("deferred", code="A700", sent=1))
+    again = hospital.claimed()
+    assert len(entries.pending_instances(hospital.catalog, again)) == 2
+    assert [one.instance_id for one in entries.unconfirmed_instances(hospital.catalog, again)] == [first.instance_id]
+    assert entries.listing(hospital.catalog)[0]["sent"] == 1
+
+
+def test_an_entry_with_pending_instances_is_not_delivered(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    with pytest.raises(StateError):
+        entries.delivered(hospital.catalog, entry.id, hospital.attempt())
+    assert states(hospital) == ["sending"]
+    assert hospital.column("SELECT COUNT(*) FROM attempts") == [0]
+
+
+def test_a_study_that_had_something_delivered_says_so(hospital: Hospital) -> None:
+    hospital.accept()
+    assert not studies.view(hospital.catalog, "1.2.1").delivered
+    hospital.deliver()
+    assert studies.view(hospital.catalog, "1.2.1").delivered
+
+
+def test_an_attempt_that_is_given_back_is_not_burnt(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    entries.defer(hospital.catalog, entry.id, hospital.clock(), None)
+    [row] = entries.listing(hospital.catalog)
+    assert (row["attempts"], row["last_error"]) == (0, None)
+    assert hospital.column("SELECT COUNT(*) FROM attempts") == [0]
+
+
+def test_a_failure_says_what_and_when(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    ids = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
+    entries.mark_failed(hospital.catalog, entry.id, {ids[0]: "A900"}, hospital.clock())
+    attempt = hospital.attempt(
+        "failed", code="A900", meaning="does not match", comment="no", scope="instance", failed=1
+    )
+    entries.fail(hospital.catalog, entry.id, attempt)
+    [row] = entries.listing(hospital.catalog, state="failed")
+    assert row["last_error"] == {
+        "at": "2026-11-22T03:00:00.000000Z",
+        "code": "A900",
+        "meaning": "does not match",
+        "comment": "no",
+    }
+    assert hospital.rows("SELECT state, code FROM ledger WHERE instance_id = ?", ids[0]) == [
+        {"state": "failed", "code": "A900"}
+    ]
+    assert hospital.claim() is None
+
+
+def test_giving_up_is_told_apart_from_a_refusal(hospital: Hospital) -> None:
+    hospital.accept()
+    entries.fail(hospital.catalog, hospital.claimed().id, hospital.attempt("gave_up", code="A700"), gave_up=True)
+    assert hospital.column("SELECT event FROM history ORDER BY id DESC LIMIT 1") == ["gave_up"]
+
+
+def test_an_end_that_comes_too_late_is_refused(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.deliver()
+    with pytest.raises(StateError):
+        entries.delivered(hospital.catalog, entry.id, hospital.attempt())
+    with pytest.raises(StateError):
+        entries.defer(hospital.catalog, entry.id, hospital.clock(), None)
+    with pytest.raises(NotFoundError):
+        entries.defer(hospital.catalog, 99, hospital.clock(), None)
+
+
+# -- decisions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_entry_that_is_tried_again_sends_what_failed(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    ids = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
+    entries.mark_sent(hospital.catalog, entry.id, ids[:1], hospital.clock())
+    entries.mark_failed(hospital.catalog, entry.id, {ids[1]: "A900"}, hospital.clock())
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("failed", code="A900"))
+    assert entries.retry(hospital.catalog, [entry.id], by="anna", reason="fixed") == [entry.id]
+    again = hospital.claimed()
+    assert [one.instance_id for one in entries.pending_instances(hospital.catalog, again)] == ids[1:]
+
+
+def test_a_deferred_entry_that_is_tried_again_is_due_at_once(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    entries.defer(hospital.catalog, entry.id, hospital.clock() + timedelta(hours=5), hospital.attempt("deferred"))
+    assert entries.retry(hospital.catalog, None, by="anna") == [entry.id]
+    assert hospital.claim() is not None
+
+
+def test_a_failed_entry_whose_study_has_moved_on_is_not_tried_again(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("failed", code="A900"))
+    hospital.receive(instance=3)
+    hospital.index()
+    assert entries.retry(hospital.catalog, None, by="anna") == []
+    with pytest.raises(StateError):
+        entries.retry(hospital.catalog, [entry.id], by="anna")
+
+
+def test_a_held_entry_waits_until_it_is_released(hospital: Hospital) -> None:
+    hospital.accept()
+    assert entries.hold(hospital.catalog, None, by="anna", reason="maintenance") == [1]
+    assert hospital.claim() is None
+    assert entries.release(hospital.catalog, [1], by="anna") == [1]
+    assert hospital.claim() is not None
+    assert hospital.rows("SELECT event, actor, detail FROM history WHERE event = 'held'") == [
+        {"event": "held", "actor": "anna", "detail": '{"reason":"maintenance"}'}
+    ]
+
+
+def test_a_cancelled_entry_never_goes(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    assert entries.cancel(hospital.catalog, [entry.id], by="anna", reason="wrong patient") == [entry.id]
+    assert not entries.renew(hospital.catalog, entry.id, "worker", hospital.clock())
+    hospital.clock.forward(days=1)
+    assert hospital.claim() is None
+    with pytest.raises(StateError):
+        entries.retry(hospital.catalog, [entry.id], by="anna")
+
+
+def test_one_name_that_is_wrong_changes_nothing_at_all(hospital: Hospital) -> None:
+    hospital.accept()
+    hospital.accept("1.2.2")
+    hospital.claimed()
+    with pytest.raises(StateError):
+        entries.hold(hospital.catalog, [2, 1], by="anna")
+    with pytest.raises(NotFoundError):
+        entries.hold(hospital.catalog, [2, 99], by="anna")
+    assert states(hospital) == ["sending", "queued"]
