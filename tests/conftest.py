@@ -29,12 +29,14 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def catalog_url(request: pytest.FixtureRequest) -> str | None:
+def catalog_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The address of an empty catalog: None for SQLite."""
     if request.param == "sqlite":
-        return None
+        yield None
+        return
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return server.new_database()
+    with server.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class PostgresqlServer:
         self._user = _unprivileged_user()
         self._server: subprocess.Popen[bytes] | None = None
         self._count = 0
+        self._free: list[str] = []
         if self._user is not None:
             shutil.chown(self._folder, self._user)
 
@@ -94,17 +96,35 @@ class PostgresqlServer:
                 what="the end of the connections",
             )
 
-    def new_database(self) -> str:
-        """The address of a fresh copy of the template."""
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a database with the template's schema and no rows, for as long as the context lasts."""
+        name = self._free.pop() if self._free else self._copy_of_template()
+        yield self.url(name)
+        self._empty(name)
+        self._free.append(name)
+
+    def _copy_of_template(self) -> str:
         self._count += 1
         name = f"kuva_{self._count}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        return self.url(name)
+        return name
+
+    def _empty(self, name: str) -> None:
+        """Remove every row, which takes a tenth of the time of another copy; what the migrations noted stays."""
+        import psycopg
+
+        with psycopg.connect(self.url(name), autocommit=True, options="-c lock_timeout=5000") as connection:
+            rows = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_migration'"
+            ).fetchall()
+            tables = ", ".join(table for (table,) in rows)
+            connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
     def stop(self) -> None:
         """End the server and remove its folder."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGINT)  # fast shutdown
+            self._server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             self._server.wait(30)
         shutil.rmtree(self._folder, ignore_errors=True)
 

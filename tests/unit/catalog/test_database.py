@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -183,16 +184,12 @@ def test_a_connection_that_the_server_ends_fails_its_transaction_and_is_replaced
         catalog.close()
 
 
-def test_the_writers_lock_of_postgresql_is_no_secret(postgresql: PostgresqlServer) -> None:
+def test_the_writers_lock_of_postgresql_may_be_held_by_any_program(postgresql: PostgresqlServer) -> None:
     import psycopg
 
-    url = postgresql.new_database()
-    catalog = Catalog.open(url, Path(), busy_timeout=0.1)
-    try:
+    with postgresql.database() as url, contextlib.closing(Catalog.open(url, Path(), busy_timeout=0.1)) as catalog:
         with psycopg.connect(url) as other:
             other.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS_LOCK,))
             with pytest.raises(CatalogUnavailableError):
                 add_destination(catalog, "a")
         add_destination(catalog, "a")
-    finally:
-        catalog.close()

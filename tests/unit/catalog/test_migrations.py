@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,14 @@ def test_the_migrated_schema_is_that_of_the_models_on_sqlite(tmp_path: Path) -> 
 
 def test_the_migrated_schema_is_that_of_the_models_on_postgresql(postgresql: PostgresqlServer) -> None:
     postgresql.execute("CREATE DATABASE kuva_of_models")
-    migrated = Catalog.open(postgresql.new_database(), Path())
     pool = PooledPostgresqlDatabase(postgresql.url("kuva_of_models"), prefer_psycopg3=True)
-    fresh = Catalog(pool, postgresql=True, now=utc_now, busy_timeout=5)
-    try:
+    with (
+        postgresql.database() as url,
+        contextlib.closing(Catalog.open(url, Path())) as migrated,
+        contextlib.closing(Catalog(pool, postgresql=True, now=utc_now, busy_timeout=5)) as fresh,
+    ):
         assert len(schema(migrated)) > 100
         assert schema(migrated) == of_models(fresh)
-    finally:
-        migrated.close()
-        fresh.close()
 
 
 def test_opening_again_runs_nothing(open_catalog: OpenCatalog) -> None:
@@ -86,12 +86,15 @@ def test_opening_again_runs_nothing(open_catalog: OpenCatalog) -> None:
 
 def test_a_newer_schema_is_refused(open_catalog: OpenCatalog) -> None:
     catalog = open_catalog()
+    note = f"INSERT INTO {migrations.HISTORY} (name, applied) VALUES ('9999_tomorrow', '2040-01-01 00:00:00')"
     with catalog.write() as session:
-        session.execute(
-            f"INSERT INTO {migrations.HISTORY} (name, applied) VALUES ('9999_tomorrow', '2040-01-01 00:00:00')"
-        )
-    with pytest.raises(RefusedError, match="newer"):
-        open_catalog()
+        session.execute(note)
+    try:
+        with pytest.raises(RefusedError, match="newer"):
+            open_catalog()
+    finally:
+        with catalog.write() as session:
+            session.execute(f"DELETE FROM {migrations.HISTORY} WHERE name = '9999_tomorrow'")
 
 
 def test_an_empty_database_that_may_not_be_filled_is_not_found(tmp_path: Path) -> None:
