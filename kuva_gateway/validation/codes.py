@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from kuva_gateway.catalog.records import FactSet
-from kuva_gateway.clinical.codes import CodePeriod, is_imaging, looks_like_code, method_letter, valid_on
+from kuva_gateway.clinical.codes import CodePeriod, is_imaging, method_letter, valid_on
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts, told
@@ -216,4 +216,4 @@ def _why(period: CodePeriod) -> str:
     """Why a code stands for no images."""
     if period.radiology or period.visible_light:
         return "without_images" if period.leaf and method_letter(period.code) else "heading"
-    return "not_imaging" if period.leaf or looks_like_code(period.code) else "heading"
+    return "not_imaging" if period.leaf else "heading"

@@ -78,6 +78,7 @@ LIST: Mapping[str, tuple[CodePeriod, ...]] = {
     "NW1AG": (period("NW1AG", "2025-01-01"),),
     "XX1XW": (period("XX1XW"),),
     "GD1AX": (period("GD1AX", leaf=False),),
+    "JA": (period("JA", radiology=False, leaf=False),),
     "FN2AA": (period("FN2AA", radiology=False),),
     "FP1B5": (period("FP1B5", "2020-01-01", radiology=False, visible_light=True),),
     "1270": (period("1270", radiology=False, scheme=LABORATORY),),

@@ -214,6 +214,12 @@ def test_a_code_that_stands_for_no_images_holds(code: str, says: str) -> None:
     assert says in finding.message
 
 
+def test_a_heading_in_a_sequence_is_named_as_one() -> None:
+    findings = of_codes(header(procedure_codes=(item("JA"),)))
+    assert [one.rule for one in findings] == ["COD-02", "COD-05"]
+    assert "JA is a heading" in findings[1].message
+
+
 @pytest.mark.parametrize("description", ["FP1B5 EKG, 12 kytkentää levossa", "1270 Pt-EKG-12", "1270"])
 def test_ecg_codes_of_both_families_pass(description: str) -> None:
     code = description.split(maxsplit=1)[0]

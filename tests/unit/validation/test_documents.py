@@ -124,6 +124,12 @@ def test_another_study_in_a_document_that_is_linked_by_accession_number_holds() 
     assert "names other studies (1.2.840.1.99, 2.25.1, 2.25.2, …)" in finding.message
 
 
+def test_three_other_studies_are_named_in_full() -> None:
+    other = document("request", linked_by="accession", study_uids=("2.25.1", "2.25.2", "2.25.3"))
+    (finding,) = found(with_documents(other, ENTRY))
+    assert "(2.25.1, 2.25.2, 2.25.3)" in finding.message
+
+
 @pytest.mark.parametrize(
     "uids",
     [

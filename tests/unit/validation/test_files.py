@@ -67,6 +67,11 @@ def test_later_versions_and_replacements_count() -> None:
     assert is_current(replacing, [first, second, replacing])
 
 
+def test_a_document_does_not_replace_itself() -> None:
+    odd = ImagingDocument(oid="1.1", set_id="1.1", replaces=("1.1",))
+    assert is_current(odd, [odd])
+
+
 def test_of_equal_versions_the_last_counts() -> None:
     one, other = ImagingDocument(oid="1.1", set_id="1.1"), ImagingDocument(oid="1.2", set_id="1.1")
     assert [is_current(each, [one, other]) for each in (one, other)] == [False, True]

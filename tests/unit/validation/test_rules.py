@@ -110,6 +110,11 @@ def test_uids_stay_whole_even_with_a_birth_date_inside() -> None:
     assert f"({uid}, 2.25.5)" in finding.message
 
 
+def test_a_name_inside_a_longer_word_is_blotted() -> None:
+    (finding,) = found(changed(procedure_codes=(item("XESIMERKKIX"),)), "COD-01")
+    assert "The code X***X is not in the code list" in finding.message
+
+
 def test_short_words_of_a_name_do_not_blot_other_words() -> None:
     study = facts(header(patient_name="Thor^Eha", study_description="Thorax"))
     (finding,) = found(study, "COD-01")
