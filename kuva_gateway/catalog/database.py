@@ -32,7 +32,7 @@ PRAGMAS = {
     "synchronous": "full",
     "foreign_keys": 1,
     "temp_store": "memory",
-    "cache_size": -32768,
+    "cache_size": -16384,
 }
 WRITERS_LOCK = 0x6B757661
 """The advisory lock that PostgreSQL's writers take turns with (the letters kuva)."""

@@ -394,23 +394,5 @@ class Destination(Table):
         table_name = "destinations"
 
 
-TABLES: tuple[Any, ...] = (
-    Study,
-    Series,
-    FactSet,
-    Instance,
-    Receipt,
-    ObservedFinding,
-    Document,
-    DocumentReference,
-    Link,
-    Code,
-    Entry,
-    Attempt,
-    Ledger,
-    Finding,
-    History,
-    Commitment,
-    CommitmentInstance,
-    Destination,
-)
+TABLES: tuple[Any, ...] = tuple(Table.__subclasses__())
+"""Every table, in the order above, which is that of their references."""
