@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from kuva_gateway import __version__, log, parts, systemd
@@ -65,12 +64,7 @@ def run(configuration: Configuration, path: Path) -> int:
     log.configure(form=configuration.log.format, level=configuration.log.level)
     parts.check_configuration(configuration, path)
     stop = threading.Event()
-
-    def stop_on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop_on_signal)
+    _stop_on_signals(stop)
     daemon = Daemon(configuration, stop)
     try:
         daemon.start()
@@ -78,6 +72,26 @@ def run(configuration: Configuration, path: Path) -> int:
     finally:
         daemon.stop()
     return 0
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Set ``stop`` on SIGTERM or SIGINT, from a thread of its own that the interpreter's wakeup descriptor wakes.
+
+    A Python handler would run inside the main thread's wait for ``stop``: a signal that comes just before the wait
+    begins, or that another thread gets, is not seen until the next one; and setting the event may lock itself out.
+    """
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    signal.set_wakeup_fd(writing.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: None)
+
+    def wait() -> None:
+        # Naming writing here keeps it open; further signals, while the daemon stops, are taken and change nothing.
+        while reading.recv(64) and writing.fileno() >= 0:
+            stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 class Daemon:
@@ -321,6 +335,8 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop every part that was started, the last one first; one that fails stops no other."""
+        if not self._undo:
+            return
         systemd.notify("STOPPING=1")
         self._end_ports_first()
         while self._undo:
