@@ -168,7 +168,7 @@ class Gateway:
             sys.stderr.write(f"--- the gateway said:\n{self.said()[-6000:]}\n")
         if self.process is not None:
             if error is None:
-                self.stop()
+                assert self.stop() == 0, self.said()[-3000:]
             else:
                 self.kill()
 
