@@ -85,6 +85,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
     signal.set_wakeup_fd(writing.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read at the start only
 
     def wait() -> None:
         # Naming writing here keeps it open; further signals, while the daemon stops, are taken and change nothing.
@@ -335,6 +336,8 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop every part that was started, the last one first; one that fails stops no other."""
+        if not self._undo:
+            return
         if not self._undo:
             return
         systemd.notify("STOPPING=1")

@@ -41,6 +41,12 @@ def configure(
     _quieten_libraries()
 
 
+def configure_for_commands() -> None:
+    """Send what libraries of ours say during a command to standard error: standard output is for results."""
+    if not structlog.is_configured():
+        configure(form="text", level="warning")
+
+
 def get_logger(name: str) -> Any:
     """A logger whose lines carry ``part=name``."""
     return structlog.get_logger(part=name)

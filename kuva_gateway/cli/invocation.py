@@ -61,7 +61,7 @@ class Invocation:
         return state
 
     def catalog(self, *, create: bool = False) -> Catalog:
-        """The catalog, opened once; with ``create`` the state directory and the starter codes are made if needed."""
+        """The catalog, opened once; with ``create`` the state directory and the catalog are made if needed."""
         if self._catalog is None:
             from kuva_gateway.parts import open_catalog
 

@@ -13,6 +13,7 @@ from kuva_gateway import __version__
 from kuva_gateway.cli.invocation import Group, Invocation, closing
 from kuva_gateway.cli.output import say
 from kuva_gateway.errors import ConfigurationError, GatewayError
+from kuva_gateway.log import configure_for_commands
 
 _COMMANDS = {
     "run": ("kuva_gateway.cli.run", "run", "The daemon, in the foreground."),
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], invocation: Invocation) -> int:
+    configure_for_commands()
     try:
         outcome: Any = commands.main(arguments, prog_name="kuva-gateway", standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as finished:

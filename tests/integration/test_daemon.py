@@ -18,6 +18,7 @@ from kuva_gateway import log
 from kuva_gateway.cli import main
 from kuva_gateway.config import load
 from kuva_gateway.daemon import Daemon
+from kuva_gateway.errors import BusyError
 from tests.studies import document, make_study
 from tests.support import wait_until
 
@@ -92,7 +93,7 @@ def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
         log.configure(form="json", stream=lines)
         yield Site(tmp_path, capsys)
         structlog.reset_defaults()
-    wait_until(lambda: threading.active_count() <= before, what="the end of every thread")
+    wait_until(lambda: threading.active_count() <= before, what=f"the end of {threading.enumerate()}")
 
 
 def test_a_held_study_is_found_explained_released_and_told(site: Site) -> None:
@@ -190,9 +191,11 @@ def test_entries_are_held_released_cancelled_and_not_retried_twice(site: Site) -
 
 def test_a_second_daemon_is_refused(site: Site) -> None:
     with site.daemon():
-        status, _, err = site.run("run")
-        assert status == 1
-        assert "in use" in err.splitlines()[-1]
+        second = Daemon(load(site.config), threading.Event())
+        with pytest.raises(BusyError, match="in use by process"):
+            second.start()
+        second.stop()
+        assert site.json("stats")["running"] is True
 
 
 def test_commands_work_with_the_daemon_down(site: Site) -> None:
