@@ -80,7 +80,8 @@ class Admission:
         """
         for candidate in studies.unsettled(self._catalog, self._now(), self._settle_after, self._settle_at_most):
             if self._complete(candidate):
-                studies.settle(self._catalog, candidate.study_instance_uid, candidate.revision)
+                quiet_since = None if candidate.overdue else candidate.last_arrival
+                studies.settle(self._catalog, candidate.study_instance_uid, candidate.revision, quiet_since)
         verdicts = passed = 0
         for uid in studies.to_judge(self._catalog, STUDIES_PER_RUN):
             verdict = self._judge_one(uid)
