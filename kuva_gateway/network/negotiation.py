@@ -63,6 +63,8 @@ def read_items(body: bytes, *, accept: bool) -> Proposal:
     ProtocolViolation
         The items do not fit into each other, or hold what they may not.
     """
+    if len(body) < _FIXED.size:
+        raise _bad("an A-ASSOCIATE PDU is shorter than its fixed part")
     items = body[_FIXED.size :]
     if len(items) > _REMEMBERED or _IDENTITY in items:  # somebody's password is not for remembering
         return _decode(items, accept)

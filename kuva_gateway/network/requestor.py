@@ -7,13 +7,15 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import ceil
 from types import TracebackType
 
 from kuva_gateway.network import pdus
 from kuva_gateway.network.allowance import Allowance
 from kuva_gateway.network.association import Association, OnEvent
+from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import (
     Aborted,
     AssociationRejected,
@@ -25,7 +27,8 @@ from kuva_gateway.network.errors import (
     TlsFailed,
 )
 from kuva_gateway.network.negotiation import agree_as_requestor, read_items, request_bytes
-from kuva_gateway.network.records import ProposedContext, Role, Target
+from kuva_gateway.network.records import AcceptedContext, ProposedContext, Role, Target
+from kuva_gateway.network.sending import FileSlice
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
@@ -34,6 +37,8 @@ from kuva_gateway.network.wire import fragment_room
 
 class RequestorAssociation(Association):
     """An association that we asked for; as a context manager it is released, or after an exception aborted."""
+
+    _asking = 0  # calls in progress on the thread that owns the association
 
     def __enter__(self) -> RequestorAssociation:
         return self
@@ -60,19 +65,17 @@ class RequestorAssociation(Association):
             The association ended; a release by the peer has been answered.
         """
         usual, self.on_event = self.on_event, on_event or self.on_event
-        try:
-            context, command, allowance = self.read_command(Allowance("event", timeout))
-            self._meanwhile(context, command, allowance)
-        except TimedOut as error:
-            if error.phase == "event":
-                return False
-            self._broken(error)
-            raise
-        except NetworkError as error:
-            self._broken(error)
-            raise
-        finally:
-            self.on_event = usual
+        with self._in_use():
+            try:
+                context, command, allowance = self.read_command(Allowance("event", timeout))
+                self._meanwhile(context, command, allowance)
+            except NetworkError as error:
+                if isinstance(error, TimedOut) and error.phase == "event":
+                    return False
+                self._broken(error)
+                raise
+            finally:
+                self.on_event = usual
         return True
 
     def release(self) -> None:
@@ -82,8 +85,9 @@ class RequestorAssociation(Association):
         error: NetworkError | None = None
         allowance = Allowance("release", self.timers.release)
         try:
-            self.write(pdus.RELEASE_RQ_BYTES, allowance)
-            self._await_release(allowance)
+            with self._in_use():
+                self.write(pdus.RELEASE_RQ_BYTES, allowance)
+                self._await_release(allowance)
         except NetworkError as caught:
             error = caught
         self._broken(error)
@@ -91,6 +95,40 @@ class RequestorAssociation(Association):
     def close(self) -> None:
         """A-ABORT, and close; harmless when the association is over. For the thread that owns the association."""
         self._broken(Stopped("aborted by the application"))
+
+    def abort(self, reason: str = "aborted by the application") -> None:
+        """End with A-ABORT, from any thread; a request in progress meets :class:`Stopped`."""
+        with self._lock:
+            idle = not self._asking and not self.over
+            self.over = self.over or idle
+        if idle:
+            self.end(Stopped(reason))
+        else:
+            self.interrupt(Stopped(reason))
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep :meth:`abort` of another thread from closing the connection under a call in progress."""
+        with self._lock:
+            if self.over:
+                raise Stopped("the association is over")
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking -= 1
+
+    def _exchange(
+        self,
+        context: AcceptedContext,
+        command: Command,
+        *,
+        data_set: bytes | None = None,
+        source: FileSlice | None = None,
+    ) -> tuple[Command, bytes | None]:
+        with self._in_use():
+            return super()._exchange(context, command, data_set=data_set, source=source)
 
     def _await_release(self, allowance: Allowance) -> None:
         """Wait for A-RELEASE-RP in state 7: answer a colliding A-RELEASE-RQ, drop data (PS3.8 9.2.2, AR-7 to AR-10)."""

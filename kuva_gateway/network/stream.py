@@ -13,7 +13,7 @@ from typing import TypeAlias
 from kuva_gateway.network import pdus
 from kuva_gateway.network.allowance import Allowance
 from kuva_gateway.network.buffers import BUFFER_SIZE, POOL, BufferPool
-from kuva_gateway.network.errors import ConnectionLost, ProtocolViolation
+from kuva_gateway.network.errors import ConnectionLost, NetworkError, ProtocolViolation
 from kuva_gateway.network.timers import Limits
 from kuva_gateway.network.transport import Transport
 
@@ -42,6 +42,7 @@ class PduStream:
         self._pdv_left = 0  # bytes of the current PDV that were not handed out
         self._control = 0  # message control header of the current PDV
         self.received = 0  # bytes of the stream so far
+        self.stopped: NetworkError | None = None  # why it ends, when it is our side that ends it
 
     @property
     def buffered(self) -> bool:
@@ -218,6 +219,6 @@ class PduStream:
     def _receive(self, view: memoryview, allowance: Allowance) -> int:
         count = self._transport.receive_into(view, allowance)
         if not count:
-            raise ConnectionLost(phase=allowance.phase)
+            raise self.stopped or ConnectionLost(phase=allowance.phase)
         self.received += count
         return count

@@ -72,7 +72,6 @@ class Wire:
         self._begun = False  # whether a PDV of the message in progress has come
         self._lock = threading.Lock()  # so that a drain and a message's first byte cannot cross
         self._draining: Stopped | None = None  # ends it before the next message
-        self._stopped: Stopped | None = None  # ends it at the next read or write
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -90,10 +89,7 @@ class Wire:
         """
         self._await_first_byte(first)
         allowance = Allowance("message", self.timers.message, self.timers.minimum_rate)
-        try:
-            context, raw = self._read_command_set(allowance)
-        except ConnectionLost as error:
-            raise self._stopped or error from None
+        context, raw = self._read_command_set(allowance)
         try:
             return context, decode(raw), allowance
         except CommandError as error:
@@ -105,17 +101,15 @@ class Wire:
             self.busy = False
             if self._draining:
                 raise self._draining
-        try:
-            self.stream.wait(first)
-        except ConnectionLost as error:
-            raise self._stopped or error from None
+        self.stream.wait(first)
         with self._lock:
             if self._draining:
                 raise self._draining
             self.busy = True
 
     def _read_command_set(self, allowance: Allowance) -> tuple[AcceptedContext, bytes]:
-        number, raw, last = 0, b"", False
+        number, length, last = 0, 0, False
+        pieces: list[bytes] = []
         while not last:
             context, control = self.stream.pdv(allowance, self._other_pdu)
             self._begun = True
@@ -126,11 +120,12 @@ class Wire:
             if context not in self.contexts:
                 raise ProtocolViolation("a PDV for a presentation context that was not accepted", reason=6)
             number = context
-            if len(raw) + self.stream.fragment_length > self.limits.command_set:
+            length += self.stream.fragment_length
+            if length > self.limits.command_set:
                 raise ProtocolViolation("a command set is too long", reason=pdus.INVALID_PARAMETER_VALUE)
-            raw += self.stream.fragment(allowance)
+            pieces.append(self.stream.fragment(allowance))
             last = bool(control & pdus.LAST_BIT)
-        return self.contexts[number], raw
+        return self.contexts[number], b"".join(pieces)
 
     def read_data_set(self, context: AcceptedContext, allowance: Allowance, take: Callable[[memoryview], None]) -> int:
         """Read a data set to its end, giving each piece to ``take``; returns its length in bytes."""
@@ -196,12 +191,12 @@ class Wire:
 
     def write(self, data: bytes | memoryview, allowance: Allowance) -> None:
         """Hand bytes to the network, unless the association was stopped; an A-ABORT that waits explains a failure."""
-        if self._stopped:
-            raise self._stopped
+        if self.stream.stopped:
+            raise self.stream.stopped
         try:
             self.transport.send(memoryview(data), allowance)
         except ConnectionLost as error:
-            raise self._stopped or self.abort_that_waits() or error from None
+            raise self.stream.stopped or self.abort_that_waits() or error from None
         self.sent += len(data)
 
     def abort_comes_next(self) -> bool:
@@ -237,7 +232,7 @@ class Wire:
             self._draining = self._draining or stopped
             if finish_message and self.busy:
                 return
-            self._stopped = self._stopped or stopped
+            self.stream.stopped = self.stream.stopped or stopped
         self.transport.interrupt()
 
     def end(self, error: NetworkError | None) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections import Counter
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 from pydicom import dcmread
