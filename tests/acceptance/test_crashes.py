@@ -106,7 +106,7 @@ def every_document_rule_off() -> dict[str, str]:
 def database_of(gateway: Gateway) -> Path:
     """The embedded catalog's file."""
     for path in gateway.state.iterdir():
-        if path.is_file() and path.open("rb").read(15) == b"SQLite format 3":
+        if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3":
             return path
     raise AssertionError("no SQLite file in the state directory")
 
