@@ -23,6 +23,8 @@ from kuva_gateway.validation.procedure_codes import CHECKED, Named, described_co
 _MOST_NAMED: Final = 6
 """Replacements that a message names."""
 _CHAIN: Final = 5
+_DATE_SHOWN: Final = 16
+"""Characters of a study date that is none."""
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 
 
@@ -61,7 +63,8 @@ def judge_presence(facts: StudyFacts) -> Iterator[Fault]:
                 message="not_a_code",
                 where=tags.STUDY_DESCRIPTION,
                 values=values,
-                quoted={"start": start},
+                quoted={"start": next(text for text in _descriptions(facts) if text.startswith(start))},
+                cut=CHECKED,
             )
         elif not somewhere:
             yield Fault(rule="COD-01", message="missing", where=tags.STUDY_DESCRIPTION, values=values)
@@ -82,6 +85,10 @@ def _lacking(facts: StudyFacts, header: Header) -> tuple[str, Named | None] | No
     if described_code(header):
         return None
     return header.study_description.strip()[:CHECKED].strip(), next(iter(counted_codes(facts, header)), None)
+
+
+def _descriptions(facts: StudyFacts) -> Iterator[str]:
+    return (one.header.study_description.strip() for one in facts.sets)
 
 
 def _codes_of(facts: StudyFacts, one: FactSet) -> set[str]:
@@ -133,8 +140,10 @@ def judge_validity(facts: StudyFacts) -> Iterator[Fault]:
             if len(dates) == 1:
                 yield Fault(rule="COD-03", message="no_date", where=tags.STUDY_DATE, values=values)
         elif day is None:
-            quoted = {"date": one.value[:16]}
-            yield Fault(rule="COD-03", message="bad_date", where=tags.STUDY_DATE, values=values, quoted=quoted)
+            quoted = {"date": one.value}
+            yield Fault(
+                rule="COD-03", message="bad_date", where=tags.STUDY_DATE, values=values, quoted=quoted, cut=_DATE_SHOWN
+            )
         elif day - _CLOCKS_DIFFER > facts.today:
             values["date"] = day.isoformat()
             yield Fault(rule="COD-03", message="future", where=tags.STUDY_DATE, values=values)

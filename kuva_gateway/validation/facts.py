@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Generic, Literal, TypeVar
 
-from kuva_gateway.catalog.records import FactSet, InstanceFinding, StudyView
+from kuva_gateway.catalog.records import FactSet, InstanceFinding, Rejection, StudyView
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.dicom.header import Header
@@ -51,6 +51,8 @@ class StudyFacts:
         Of every code that the study names, and of those that replace an ended one.
     instance_findings
         What was seen of single instances when they came in.
+    rejection
+        A person's earlier rejection of the study, to which instances have come since.
     private_classes
         SOP classes that the configuration allows beside the standard's.
     today
@@ -64,6 +66,7 @@ class StudyFacts:
     documents: tuple[DocumentFacts, ...] = ()
     code_periods: Mapping[str, tuple[CodePeriod, ...]] = field(default_factory=dict)
     instance_findings: tuple[InstanceFinding, ...] = ()
+    rejection: Rejection | None = None
     peer: str = ""
     environment: Environment
     private_classes: Collection[str] = frozenset()
@@ -137,6 +140,7 @@ def facts_from_view(
         ),
         code_periods=look_up_codes(view.facts, periods_for),
         instance_findings=view.instance_findings,
+        rejection=view.rejection,
         peer=view.study.peer,
         environment=environment,
         private_classes=private_classes,

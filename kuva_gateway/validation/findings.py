@@ -33,6 +33,8 @@ class Fault:
         What the message's placeholders stand for, in words of our own: counts, dates, names out of dictionaries.
     quoted
         The same, taken from the study itself; shown only after patients have been blotted out.
+    cut
+        Characters of each quoted value that are shown, counted after that: half an id would not be recognised.
     severity
         Given by whoever saw it (the indexer); None: the rule's own.
     """
@@ -42,6 +44,7 @@ class Fault:
     where: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
     quoted: Mapping[str, str] = field(default_factory=dict)
+    cut: int | None = None
     severity: Severity | None = None
 
 

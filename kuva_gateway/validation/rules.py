@@ -15,7 +15,7 @@ from kuva_gateway.catalog.records import FactSet
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES
 from kuva_gateway.dicom.statuses import NOT_AUTHORISED, comment
-from kuva_gateway.validation import accession, codes, documents, identity, objects, observed, tags
+from kuva_gateway.validation import accession, codes, decisions, documents, identity, objects, observed, tags
 from kuva_gateway.validation.discretion import Discretion
 from kuva_gateway.validation.facts import Environment, StudyFacts
 from kuva_gateway.validation.findings import (
@@ -58,6 +58,7 @@ _OF_A_STUDY: Final[tuple[Check, ...]] = (
     documents.judge_agreement,
     documents.judge_readiness,
     observed.judge_observed,
+    decisions.judge_decisions,
 )
 _ORDER: Final = {rule: place for place, rule in enumerate(RULES)}
 _REFUSING: Final = frozenset(
@@ -110,7 +111,7 @@ def severity_of(fault: Fault, severities: Mapping[str, Severity]) -> Severity:
 def _in_words(fault: Fault, severity: Severity, discretion: Discretion, language: Language) -> Finding:
     rule = RULES[fault.rule]
     message = rule.messages[fault.message]
-    values = {**fault.values, **{name: discretion.show(value) for name, value in fault.quoted.items()}}
+    values = {**fault.values, **{name: discretion.show(value)[: fault.cut] for name, value in fault.quoted.items()}}
     return Finding(
         rule=rule.id,
         severity=severity,

@@ -62,6 +62,11 @@ def test_an_unknown_code_holds_and_names_every_place_where_it_stands() -> None:
     assert finding.where == f"{DESCRIPTION}, {SEQUENCE}"
 
 
+def test_an_unknown_code_is_counted_where_it_stands() -> None:
+    (finding,) = found(facts(coded("ZZ1ZZ x"), coded("GD1AD x")), "COD-01")
+    assert "(instances: 10)" in finding.message
+
+
 def test_several_causes_are_several_findings() -> None:
     findings = of_codes(coded("ZZ1ZZ x", "GD1BD"))
     assert [one.rule for one in findings] == ["COD-01", "COD-02", "COD-03"]
@@ -148,6 +153,13 @@ def test_many_replacements_are_cut() -> None:
     assert "QQ6QQ" not in finding.message
 
 
+def test_six_replacements_are_named_in_full() -> None:
+    codes = tuple(f"QQ{number}QQ" for number in range(6))
+    periods = {"GD1BD": (period("GD1BD", last="2016-12-31", replaced_by=codes),)}
+    (finding,) = of_codes(coded("GD1BD x"), code_periods=periods)
+    assert "QQ5QQ (study date" in finding.message
+
+
 def test_replacements_in_a_circle_come_to_an_end() -> None:
     periods = {
         "GD1BD": (period("GD1BD", last="2016-12-31", replaced_by=("GD2BD",)),),
@@ -212,6 +224,13 @@ def test_a_code_that_stands_for_no_images_holds(code: str, says: str) -> None:
     assert (finding.rule, finding.severity) == ("COD-05", "hold")
     assert code in finding.message
     assert says in finding.message
+
+
+def test_a_code_is_judged_by_the_period_of_the_study_date() -> None:
+    periods = {"GD1AD": (period("GD1AD", last="2020-12-31"), period("GD1AD", "2021-01-01", radiology=False))}
+    assert of_codes(coded("GD1AD x", study_date="20200101"), code_periods=periods) == []
+    (finding,) = of_codes(coded("GD1AD x", study_date="20240101"), code_periods=periods)
+    assert finding.rule == "COD-05"
 
 
 def test_a_heading_in_a_sequence_is_named_as_one() -> None:

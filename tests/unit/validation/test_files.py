@@ -53,9 +53,10 @@ def test_documents_without_the_study_uid_belong_by_accession_number_and_patient(
 
 
 def test_an_empty_accession_number_or_patient_links_nothing() -> None:
-    nothing = papers(study_uids=(), patient_id="", accessions=(("1.2", ""),))
-    (study,) = put_together(instance(1, accession_number="", patient_id=""), documents=nothing)
-    assert study.documents == ()
+    for number, patient in (("", ""), ("", HETU), ("A0001", "")):
+        nothing = papers(study_uids=(), patient_id=patient, accessions=(("1.2", number),))
+        (study,) = put_together(instance(1, accession_number=number, patient_id=patient), documents=nothing)
+        assert study.documents == ()
 
 
 def test_later_versions_and_replacements_count() -> None:

@@ -147,3 +147,8 @@ def test_one_local_id_of_two_issuers_is_two_patients() -> None:
     (finding,) = found(study, "PID-07")
     assert "2 issuers" in finding.message
     assert found(facts(header(issuer_universal_id="1.2.3"), header(issuer_universal_id="1.2.4")), "PID-07") == []
+
+
+def test_one_local_id_of_one_issuer_is_one_patient() -> None:
+    study = facts(header(patient_id="4711"), header(patient_id="4711", issuer_universal_id="", issuer_of_patient_id=""))
+    assert found(study, "PID-07") == []

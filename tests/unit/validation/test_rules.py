@@ -14,6 +14,7 @@ from kuva_gateway.catalog.records import FactSet, InstanceFinding
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.dicom.header import CodeItem, Header
+from kuva_gateway.validation.discretion import Discretion
 from kuva_gateway.validation.facts import DocumentFacts, StudyFacts
 from kuva_gateway.validation.findings import SEVERITIES
 from kuva_gateway.validation.rules import RULES, check_instance, judge
@@ -115,11 +116,42 @@ def test_a_name_inside_a_longer_word_is_blotted() -> None:
     assert "The code X***X is not in the code list" in finding.message
 
 
+@pytest.mark.parametrize("description", [f"{HETU} x", "Esimerkki Eero", "Xesimerkki", "20160501", "2-20160501"])
+def test_not_even_the_first_characters_of_a_patient_are_shown(description: str) -> None:
+    (finding,) = found(changed(study_description=description, procedure_codes=()), "COD-01")
+    assert "starts with '" in finding.message
+    shown = finding.message.split("'")[1]
+    assert "***" in shown
+    assert not shown.strip("Xx*2- ")
+
+
+def test_a_study_date_that_holds_a_patient_is_not_shown() -> None:
+    (finding,) = found(changed(study_date="of the 12 " + HETU), "COD-03")
+    assert "'of the 12 ***'" in finding.message
+
+
 def test_short_words_of_a_name_do_not_blot_other_words() -> None:
     study = facts(header(patient_name="Thor^Eha", study_description="Thorax"))
     (finding,) = found(study, "COD-01")
     assert "Study Description" in finding.message
     assert NAME not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "value", "shown"),
+    [
+        ({"patient_id": "4711"}, "x4711y", "x***y"),
+        ({"patient_id": "471"}, "x471y", "x471y"),
+        ({"patient_name": "Aho^Eva-Li"}, "Aho", "***"),
+        ({"patient_name": "Aho^Eva-Li"}, "Ahonen Eva-Lix", "Ahonen ***x"),
+        ({"patient_name": "Li^Bo"}, "Li Bo", "Li Bo"),
+        ({"patient_name": "Yamada^Tarou=山田^太郎丸一"}, "太郎丸一 tarou", "*** ***"),
+        ({}, "x" * 200, "x" * 200),
+        ({}, "x" * 201, "x" * 199 + "…"),
+    ],
+)
+def test_what_is_blotted_and_what_is_not(changes: dict[str, str], value: str, shown: str) -> None:
+    assert Discretion(changed(**changes)).show(value) == shown
 
 
 def test_control_characters_are_not_passed_on() -> None:
