@@ -79,6 +79,15 @@ class InstanceFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A person's decision that the study never goes, made before its last instances arrived (REJ-01)."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study and everything that its verdict depends on, read in one transaction."""
 
@@ -89,6 +98,7 @@ class StudyView:
     revision: int
     facts_version: int
     delivered: bool
+    rejection: Rejection | None = None
 
 
 class FindingLike(Protocol):

@@ -13,6 +13,7 @@ from kuva_gateway.catalog.records import (
     FactSet,
     InstanceFinding,
     LinkedDocument,
+    Rejection,
     StudyRecord,
     StudyView,
     Unsettled,
@@ -185,7 +186,14 @@ def view(catalog: Catalog, uid: str) -> StudyView:
             revision=study.revision,
             facts_version=study.facts_version,
             delivered=study.delivered,
+            rejection=_rejection(row),
         )
+
+
+def _rejection(row: Row) -> Rejection | None:
+    if row["rejected_at"] is None:
+        return None
+    return Rejection(by=row["rejected_by"], at=moment(row["rejected_at"]), reason=row["rejected_reason"])
 
 
 def _facts(session: Session, study_id: int) -> tuple[FactSet, ...]:

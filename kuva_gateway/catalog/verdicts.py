@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
-from kuva_gateway.catalog.records import DestinationPlan, FindingLike, FindingRecord, StudyView
-from kuva_gateway.catalog.session import Row, Session, iso
+from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView
+from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.errors import NotFoundError
 
@@ -59,10 +59,7 @@ def record_verdict(
         session.execute("UPDATE studies SET judge = 0 WHERE id = ?", study["id"])
         if study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"]):
             return False
-        noted = list(findings)
-        if study["rejected_at"] is not None:
-            noted, passed = [*noted, _rejected_before(study)], False
-        _apply_verdict(session, study, passed, noted, destinations)
+        _apply_verdict(session, study, passed, findings, destinations)
     return True
 
 
@@ -83,17 +80,6 @@ def _apply_verdict(
     apply(session, "study", study["id"], "passed" if passed else "failed", detail=detail)
     if passed:
         plan_entries(session, study, destinations)
-
-
-def _rejected_before(study: Row) -> FindingRecord:
-    return FindingRecord(
-        rule="REJ-01",
-        severity="hold",
-        where="study",
-        message=f"{study['rejected_by']} rejected this study at {iso(study['rejected_at'])}: "
-        f"{study['rejected_reason']}; instances have arrived since",
-        remedy="release the study or reject it again",
-    )
 
 
 def _replace_findings(session: Session, study: Row, findings: Sequence[FindingLike]) -> bool:

@@ -6,8 +6,8 @@ ever.
 
 from __future__ import annotations
 
-from kuva_gateway.validation.texts import documents, objects, orders, patients
+from kuva_gateway.validation.texts import decisions, documents, objects, orders, patients
 from kuva_gateway.validation.wording import Rule
 
-ALL: tuple[Rule, ...] = (*objects.RULES, *patients.RULES, *orders.RULES, *documents.RULES)
+ALL: tuple[Rule, ...] = (*objects.RULES, *patients.RULES, *orders.RULES, *documents.RULES, *decisions.RULES)
 """Every rule, in the order of the catalogue."""

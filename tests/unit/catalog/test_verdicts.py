@@ -258,7 +258,7 @@ def test_a_release_holds_for_its_revision_only(hospital: Hospital) -> None:
     assert studies.show(hospital.catalog, "1.2.1")["findings"][0]["overridden"] is None
 
 
-def test_a_rejected_study_stays_until_instances_come_and_is_held_again_with_the_old_reason(hospital: Hospital) -> None:
+def test_a_rejected_study_stays_until_instances_come_and_its_rejection_is_then_a_fact(hospital: Hospital) -> None:
     hospital.hold()
     studies.reject(hospital.catalog, "1.2.1", by="anna", reason="phantom")
     assert hospital.state() == "rejected"
@@ -267,13 +267,12 @@ def test_a_rejected_study_stays_until_instances_come_and_is_held_again_with_the_
     hospital.receive(instance=3)
     hospital.index()
     hospital.settle()
-    assert hospital.judge()
-    assert hospital.state() == "held"
-    [finding] = studies.show(hospital.catalog, "1.2.1")["findings"]
-    assert finding["rule"] == "REJ-01"
-    assert "anna" in finding["message"]
-    assert "phantom" in finding["message"]
+    rejection = studies.view(hospital.catalog, "1.2.1").rejection
+    assert rejection is not None
+    assert (rejection.by, rejection.reason) == ("anna", "phantom")
+    assert hospital.judge("1.2.1", MISSING)
     studies.release(hospital.catalog, "1.2.1", by="bo", reason="real after all", destinations=(ARCHIVE,))
+    assert studies.view(hospital.catalog, "1.2.1").rejection is None
     hospital.receive(instance=4)
     hospital.index()
     hospital.settle()
