@@ -55,6 +55,7 @@ class Acceptor:
         self.log: Log = log or NoLog()
         self.census = Census(self.limits)
         self._sockets: dict[int, tuple[socket.socket, Listener]] = {}
+        self._ports: tuple[int, ...] = ()
         self._incoming: set[Incoming] = set()
         self._empty = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -64,8 +65,8 @@ class Acceptor:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The port of each listener, in their order; chosen by the kernel where 0 was asked for."""
-        return tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
+        """The port of each listener, in their order; chosen by the kernel where 0 was asked for. None after a drain."""
+        return self._ports
 
     def start(self) -> None:
         """Bind every listener and begin to accept.
@@ -82,6 +83,7 @@ class Acceptor:
         except OSError:
             self._close_listeners()
             raise
+        self._ports = tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._accept_loop, name="dicom-accept", daemon=True)
@@ -90,7 +92,8 @@ class Acceptor:
     def associations(self) -> tuple[Association, ...]:
         """The associations that are established now."""
         with self._empty:
-            return tuple(one.association for one in self._incoming if one.association is not None)
+            found = tuple(one.association for one in self._incoming)
+        return tuple(association for association in found if association is not None and not association.over)
 
     def drain(self, timeout: float) -> int:
         """Stop listening, let messages in progress be finished and answered, end everything else, wait ``timeout`` s.
@@ -142,6 +145,7 @@ class Acceptor:
         for bound, _ in self._sockets.values():
             bound.close()
         self._sockets.clear()
+        self._ports = ()
 
     def _accept_loop(self) -> None:
         poll = select.poll()

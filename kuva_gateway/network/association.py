@@ -34,6 +34,9 @@ OUT_OF_RESOURCES = 0xA700
 OnEvent = Callable[[Command, bytes], int]
 """Takes an N-EVENT-REPORT-RQ and its data set; returns the status to answer."""
 
+OnRequest = Callable[[AcceptedContext, Command, Allowance], None]
+"""Answers a request of the peer; the allowance is the one for its data set."""
+
 
 class Association(Wire):
     """One association; ``id`` grows and is never used twice in a process."""
@@ -60,6 +63,7 @@ class Association(Wire):
         self.called_ae = called_ae
         self.address = address
         self.on_event = on_event
+        self.on_request: OnRequest | None = None  # takes requests that cross ours, where that is allowed
         self._opened = monotonic()
         self._message_ids = itertools.cycle(range(1, _MOST_MESSAGE_ID + 1))
         self._cancelled: set[int] = set()
@@ -112,9 +116,10 @@ class Association(Wire):
             self._meanwhile(context, command, allowance)
         return message_id in self._cancelled
 
-    def count_request(self) -> None:
-        """A request of the peer came."""
+    def begin_request(self, message_id: int | None) -> None:
+        """A request of the peer came; a cancellation of an earlier one with the same id does not count for it."""
         self._requests += 1
+        self._cancelled.discard(message_id or 0)
 
     def count_instance(self) -> None:
         """A data set of the peer came whole."""
@@ -209,12 +214,14 @@ class Association(Wire):
         try:
             size = self._send_request(context, command, data_set, source)
             gone = True
-            patience = Allowance("response", self.timers.response + size / self.timers.minimum_rate)
+            seconds = self.timers.response + size / self.timers.minimum_rate
+            patience = Allowance("response", seconds)
             while True:
                 where, answer, allowance = self.read_command(patience)
                 if answer.is_response:
                     break
-                self._meanwhile(where, answer, allowance)
+                if self._meanwhile(where, answer, allowance):
+                    patience = Allowance("response", seconds)
             wrong = answer.responded_to != command.message_id or answer.field != command.field | commands.RESPONSE_BIT
             if wrong:
                 raise ProtocolViolation("a response to another request than ours", source=0)
@@ -245,8 +252,11 @@ class Association(Wire):
         send_file(write, announcement, context.id, self.room, source)
         return source.length
 
-    def _meanwhile(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
-        """A command came while we wait for something else."""
+    def _meanwhile(self, context: AcceptedContext, command: Command, allowance: Allowance) -> bool:
+        """A command came while we wait for something else; True when it was a request and was served."""
+        if self.on_request is not None and command.field in commands.REQUESTS:
+            self.on_request(context, command, allowance)
+            return True
         data_set = self.collect_data_set(context, allowance) if command.has_data_set else b""
         if command.field == commands.C_CANCEL_RQ:
             self._cancelled.add(command.responded_to or 0)
@@ -255,6 +265,7 @@ class Association(Wire):
         else:
             # Asynchronous operations were not negotiated (PS3.7 D.3.3.3): one request at a time.
             raise ProtocolViolation(f"{command.name} came out of turn", source=0, reason=UNEXPECTED_PDU)
+        return False
 
     def _answer_event(self, context: AcceptedContext, command: Command, data_set: bytes | None) -> None:
         if data_set is None:

@@ -252,6 +252,7 @@ class Incoming:
             length=acceptor.limits.pdu_length,
             identity=admission.user_identity_response,
         )
+        self._arrived()
         association.write(reply, Allowance("associate", acceptor.timers.associate))
         return association
 
@@ -259,7 +260,6 @@ class Incoming:
 
     def _serve(self, association: Association, admission: Admission) -> None:
         acceptor = self._acceptor
-        self._arrived()
         self.association = association
         if self._draining:  # the drain looked just before there was an association
             association.interrupt(_stopped(), finish_message=True)

@@ -112,7 +112,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One DIMSE response; ``after`` runs on the association's thread when the response is on the wire.
+    """One DIMSE response; ``after`` runs on the association's thread once the request is answered completely.
 
     ``comment`` goes out as Error Comment as it stands: the caller keeps it to 64 printable characters (LO).
     ``affected_instance`` is for services whose response names another instance than the request (N-CREATE).

@@ -7,7 +7,8 @@ goes on. What the peer may not do ends in the exceptions of :mod:`kuva_gateway.n
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 
 from kuva_gateway.network import commands
 from kuva_gateway.network.allowance import Allowance
@@ -36,6 +37,7 @@ class Service:
         self._association = association
         self._services = services
         self._log = log
+        self._afterwards: deque[Callable[[Association], None]] = deque()
 
     def run(self) -> None:
         """Answer requests until something ends the association.
@@ -48,20 +50,37 @@ class Service:
         association = self._association
         while True:
             context, command, allowance = association.read_command(Allowance("idle", association.timers.idle))
-            if command.field == commands.C_STORE_RQ:
-                self._store(context, command, allowance)
-            elif command.field == commands.C_CANCEL_RQ:
-                continue  # its request was answered already (PS3.7 9.3.2.3)
-            elif command.is_response:
-                raise ProtocolViolation("a response came to a request that was never made", source=BY_USER)
-            else:
-                self._request(context, command, allowance)
+            self._answer(context, command, allowance)
+            while self._afterwards:
+                self._follow_up(self._afterwards.popleft())
+
+    def _answer(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
+        if command.field == commands.C_STORE_RQ:
+            self._store(context, command, allowance)
+        elif command.field == commands.C_CANCEL_RQ:
+            pass  # its request was answered already (PS3.7 9.3.2.3)
+        elif command.is_response:
+            raise ProtocolViolation("a response came to a request that was never made", source=BY_USER)
+        else:
+            self._request(context, command, allowance)
+
+    def _follow_up(self, after: Callable[[Association], None]) -> None:
+        """What a response wanted done after it; its own requests may cross the peer's, which are answered."""
+        self._association.on_request = self._answer
+        try:
+            after(self._association)
+        except NetworkError:
+            raise
+        except Exception as error:
+            self._fault("after", error)
+        finally:
+            self._association.on_request = None
 
     # -- C-STORE -------------------------------------------------------------------------------------------------
 
     def _store(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
         association = self._association
-        association.count_request()
+        association.begin_request(command.message_id)
         if not command.has_data_set:
             self._respond(context, command, Response(status=CANNOT_UNDERSTAND, comment="C-STORE without a data set"))
             return
@@ -117,7 +136,7 @@ class Service:
 
     def _request(self, context: AcceptedContext, command: Command, allowance: Allowance) -> None:
         association = self._association
-        association.count_request()
+        association.begin_request(command.message_id)
         data_set = association.collect_data_set(context, allowance) if command.has_data_set else b""
         if data_set is None:
             status = OUT_OF_RESOURCES if command.field in _C_SERVICES else RESOURCE_LIMITATION
@@ -164,7 +183,7 @@ class Service:
         )
         self._association.write_message(context, answer, response.data_set)
         if response.after is not None:
-            response.after(self._association)
+            self._afterwards.append(response.after)
 
     def _fault(self, what: str, error: Exception) -> Response:
         """A fault of our own: one line for us, 0110 for the peer; the text of unknown exceptions stays out of both."""

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from kuva_gateway.errors import NoSpaceError
-from kuva_gateway.network import Command, Limits, Response, Timers, commands
+from kuva_gateway.network import Command, Limits, Response, commands
 from tests.support import wait_until
 from tests.unit.network.peers import (
     ABORT,
@@ -134,6 +134,62 @@ def test_command_and_data_may_share_a_pdu_and_the_next_message_may_follow_at_onc
     assert [answer.responded_to for answer in answers] == [1, 2, 1]
     assert [received.data for received in services.stored] == [b"abcd", b"efgh"]
     assert services.ended[0][1] == "released"
+
+
+def test_requests_sent_without_waiting_are_answered_in_turn():
+    with listening() as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
+        peer.send(*(p_data(pdv(1, 3, echo_command(number))) for number in range(1, 51)))
+        assert [peer.response().responded_to for _ in range(50)] == list(range(1, 51))
+
+
+def test_a_cancel_that_came_too_late_does_not_cancel_the_next_request_with_that_id():
+    cancel = p_data(pdv(1, 3, commands.encode(Command(field=commands.C_CANCEL_RQ, responded_to=1))))
+    looked: list[bool] = []
+
+    def find(association, context, command, data_set):
+        yield Response(status=0xFF00)
+        if not looked:
+            wait_until(lambda: association.cancelled(command.message_id))
+        looked.append(association.cancelled(command.message_id))
+        yield Response(status=0)
+
+    services = RecordingServices(on_request=find)
+    with listening(services) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
+        for _ in range(2):
+            peer.send(ECHO)
+            assert peer.response().status == 0xFF00
+            if not looked:
+                peer.send(cancel)
+            assert peer.response().status == 0
+    assert looked == [True, False]
+
+
+def test_a_request_may_cross_ours_that_follows_a_response():
+    """After N-ACTION is answered the peer may go on storing while we report the result (PS3.4 J.3.3)."""
+    answers = []
+
+    def request(association, context, command, data_set):
+        def after(association):
+            answers.append(
+                association.event_report(context, sop_class=CT, sop_instance="1.2", event_type=1, data_set=b"ab")
+            )
+
+        yield Response(status=0, after=after if command.field == commands.N_ACTION_RQ else None)
+
+    action = Command(field=commands.N_ACTION_RQ, message_id=5, requested_class=CT, requested_instance="1.2")
+    services = RecordingServices(on_request=request)
+    with listening(services) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
+        peer.send(p_data(pdv(1, 3, commands.encode(action))), STORE, p_data(pdv(3, 2, b"data")), ECHO)
+        assert peer.response().field == commands.N_ACTION_RSP
+        report = peer.response()
+        assert report.field == commands.N_EVENT_REPORT_RQ
+        assert peer.pdu()[1][6:] == b"ab"
+        assert peer.response().field == commands.C_STORE_RSP
+        assert peer.response().field == commands.C_ECHO_RSP
+        done = Command(field=commands.N_EVENT_REPORT_RSP, responded_to=report.message_id, status=0x0112)
+        peer.send(p_data(pdv(1, 3, commands.encode(done))), ECHO)
+        assert peer.response().field == commands.C_ECHO_RSP
+    assert [answer.status for answer in answers] == [0x0112]
 
 
 @pytest.mark.parametrize(
@@ -282,104 +338,3 @@ def test_titles_lose_their_padding_and_strange_bytes_do_no_harm():
         assert body[4:36] == raw[10:42]
     assert services.requests[0].called_ae == "GATE"
     assert services.requests[0].calling_ae == "\ufffd\ufffd SCANNER"
-
-
-class TestSlowPeers:
-    """Every phase ends on time, against silence and against a byte now and then."""
-
-    TIMERS = Timers(handshake=0.5, associate=0.5, idle=0.5, message=0.5, send_stall=0.5, closing=0.2)
-
-    def drip(self, peer: RawPeer, data: bytes, *, every: float = 0.05, seconds: float = 5) -> float:
-        """Send a byte now and then until the other side closes; how long that took."""
-        started = monotonic()
-        peer.socket.settimeout(every)
-        position = 0
-        while monotonic() - started < seconds:
-            try:
-                peer.socket.send(data[position : position + 1] or b"\0")
-                position += 1
-                if not peer.socket.recv(100):
-                    break
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-        return monotonic() - started
-
-    def silence(self, peer: RawPeer) -> float:
-        """Read until the other side closes; how long that took."""
-        started = monotonic()
-        while peer.socket.recv(100):
-            pass
-        return monotonic() - started
-
-    @pytest.mark.parametrize("said", [b"", b"\x01\0\0"])
-    def test_who_asks_for_nothing_is_closed(self, said):
-        with listening(timers=self.TIMERS) as acceptor, RawPeer(acceptor.ports[0]) as peer:
-            peer.send(said)
-            assert 0.4 < self.silence(peer) < 2
-            wait_until(lambda: not acceptor.census._half_open)
-
-    def test_who_asks_for_an_association_byte_by_byte_is_closed(self):
-        with listening(timers=self.TIMERS) as acceptor, RawPeer(acceptor.ports[0]) as peer:
-            assert 0.4 < self.drip(peer, associate_request()) < 2
-
-    @pytest.mark.parametrize(
-        ("said", "how"),
-        [
-            (b"", "idle"),
-            (b"\x04\0\0", "message"),
-            (ECHO[:30], "message"),
-            (STORE, "message"),
-            (STORE + p_data(pdv(3, 0, bytes(2000)))[:500], "message"),
-        ],
-    )
-    def test_who_falls_silent_is_aborted(self, said, how):
-        services = RecordingServices()
-        with listening(services, timers=self.TIMERS) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
-            peer.send(said)
-            assert 0.4 < self.silence(peer) < 2
-            wait_until(lambda: services.ended)
-        assert services.ended[0][1] == f"aborted by us: the deadline for {how} passed"
-        assert all(received.ended == "abandoned" for received in services.stored)
-
-    @pytest.mark.parametrize("said", [b"", STORE])
-    def test_who_drips_is_aborted(self, said):
-        services = RecordingServices()
-        with listening(services, timers=self.TIMERS) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
-            peer.send(said)
-            assert 0.4 < self.drip(peer, p_data(pdv(3 if said else 1, 0 if said else 1, bytes(2000)))) < 2.5
-            wait_until(lambda: services.ended)
-        assert services.ended[0][1] == "aborted by us: the deadline for message passed"
-
-    def test_who_does_not_read_our_answers_is_cut_off(self):
-        services = RecordingServices()
-
-        def endless(association, context, command, data_set):
-            while True:
-                yield Response(status=0xFF00, data_set=bytes(100_000))
-
-        services.on_request = endless
-        with listening(services, timers=self.TIMERS) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
-            started = monotonic()
-            peer.send(ECHO)
-            wait_until(lambda: services.ended)
-            assert monotonic() - started < 5
-        assert services.ended[0][1] == "aborted by us: the deadline for send passed"
-
-    def test_who_keeps_up_with_the_rate_may_take_longer_than_the_timer(self):
-        timers = Timers(message=0.3, minimum_rate=10_000, closing=0.2)
-        services = RecordingServices()
-        with listening(services, timers=timers) as acceptor, RawPeer(acceptor.ports[0]).associate() as peer:
-            peer.send(STORE)
-            started = monotonic()
-            while monotonic() - started < 1:
-                services.writing.clear()
-                peer.send(p_data(pdv(3, 0, bytes(2000))))
-                assert services.writing.wait(5)
-                peer.socket.settimeout(0.1)
-                with pytest.raises(TimeoutError):
-                    peer.socket.recv(1)
-            peer.socket.settimeout(5)
-            peer.send(p_data(pdv(3, 2, b"end!")))
-            assert peer.response().status == 0
