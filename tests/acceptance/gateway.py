@@ -164,8 +164,8 @@ class Gateway:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            sys.stderr.write(f"--- the gateway said:\n{self.said()[-6000:]}\n")
+        # pytest shows it with a test that failed, and swallows it otherwise.
+        sys.stderr.write(f"--- the gateway said:\n{self.said()[-6000:]}\n")
         if self.process is not None:
             if error is None:
                 assert self.stop() == 0, self.said()[-3000:]
@@ -262,11 +262,17 @@ class Gateway:
             assert done.status == 0, done.stderr
 
     def storescu(
-        self, files: Iterable[Path], *options: str, calling: str = "CT1", check: bool = True, timeout: float = 100
+        self,
+        files: Iterable[Path],
+        *options: str,
+        calling: str = "CT1",
+        check: bool = True,
+        timeout: float = 100,
+        port: int | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Send files with DCMTK's storescu."""
         done = subprocess.run(
-            self.storescu_command(files, *options, calling=calling),
+            self.storescu_command(files, *options, calling=calling, port=port),
             env=dcmtk_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -276,7 +282,9 @@ class Gateway:
         assert not check or done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
         return done
 
-    def storescu_command(self, files: Iterable[Path], *options: str, calling: str = "CT1") -> Sequence[str]:
+    def storescu_command(
+        self, files: Iterable[Path], *options: str, calling: str = "CT1", port: int | None = None
+    ) -> Sequence[str]:
         """The command line of storescu, for those who start it themselves."""
         paths = [str(path) for path in files]
         return [
@@ -288,7 +296,7 @@ class Gateway:
             "KUVAGW",
             *options,
             "127.0.0.1",
-            str(self.port),
+            str(port or self.port),
             *paths,
         ]
 
@@ -298,9 +306,8 @@ class Gateway:
         A second archive is the witness; the gateway is not asked.
         """
         with StandIn(ae_title="KUVAGW") as witness:
-            command = list(self.storescu_command(files, *options))
-            command[command.index(str(self.port))] = str(witness.port)
-            subprocess.run(command, env=dcmtk_environment(), stdin=subprocess.DEVNULL, check=True, timeout=120)
+            self.storescu(files, *options, port=witness.port)
+            witness.stop()
             return witness.digests
 
     def send(self, study: Any, *, calling: str = "CT1") -> list[Path]:

@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.conftest import Pair
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.orthanc import Orthanc
+from tests.stand_in import StandIn
 from tests.studies import make_study
 from tests.support import dcmtk, dcmtk_environment, free_port
 
@@ -31,20 +32,27 @@ SYNTAXES = {
 
 def test_storescu_sends_every_transfer_syntax_and_the_archive_gets_the_same_bytes(pair: Pair) -> None:
     gateway, archive = pair
-    expected = {}
-    for number, (source, option) in enumerate(SYNTAXES.values()):
-        study = make_study(source=source, accession=f"T{number}")
-        paths = study.write(gateway.folder / "sent")
-        gateway.storescu(paths, option)
-        (digest,) = gateway.digests_from_storescu(paths, option).values()
-        expected[study.uid] = (str(study.data_sets[0].file_meta.TransferSyntaxUID), digest)
-        gateway.wait_state(study.uid, "held")
-        done = gateway.cli("studies", "release", study.uid, "--by", "test", "--reason", "transfer syntaxes")
-        assert done.status == 0, done.stderr
-    for uid in expected:
+    studies = []
+    with StandIn(ae_title="KUVAGW") as witness:
+        for number, (source, option) in enumerate(SYNTAXES.values()):
+            study = make_study(source=source, accession=f"T{number}")
+            paths = study.write(gateway.folder / "sent")
+            for port in (gateway.port, witness.port):
+                gateway.storescu(paths, option, port=port)
+            studies.append(study)
+        witness.wait("stored", len(studies))
+        expected = {(event["transfer_syntax_uid"], event["digest"]) for event in witness.events("stored")}
+    assert {syntax for syntax, _ in expected} == {
+        str(study.data_sets[0].file_meta.TransferSyntaxUID) for study in studies
+    }
+    uids = [study.uid for study in studies]
+    for uid in uids:
+        gateway.wait_state(uid, "held")
+    done = gateway.cli("studies", "release", *uids, "--by", "test", "--reason", "transfer syntaxes")
+    assert done.status == 0, done.stderr
+    for uid in uids:
         gateway.wait_state(uid, "archived")
-    stored = {event["transfer_syntax_uid"]: event["digest"] for event in archive.events("stored")}
-    assert stored == dict(expected.values())
+    assert {(event["transfer_syntax_uid"], event["digest"]) for event in archive.events("stored")} == expected
 
 
 def test_storescu_scans_a_folder_with_sd(pair: Pair) -> None:
