@@ -6,9 +6,10 @@ JSON for machines, readable text on a terminal.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -35,10 +36,25 @@ def configure(
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_NUMBERS[level]),
-        logger_factory=structlog.WriteLoggerFactory(target),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lasting(target))),
         cache_logger_on_first_use=False,
     )
     _quieten_libraries()
+
+
+class _Lasting:
+    """A stream whose end is no reason to stop: a log that nobody can read any more must not cost an image."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure_for_commands() -> None:

@@ -6,10 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from kuva_gateway.catalog.database import Catalog
 from tests.postgresql import TEMPLATE, CannotStartError, PostgresqlServer, start_server
 from tests.support import skip_or_fail
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """What one test configured the log to be is not the next one's."""
+    yield
+    structlog.reset_defaults()
+
 
 OpenCatalog = Callable[..., Catalog]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Iterator
@@ -40,3 +41,16 @@ def test_lines_below_the_level_are_not_written() -> None:
     log.configure(level="warning", stream=stream)
     log.get_logger("scp").info("quiet")
     assert stream.getvalue() == ""
+
+
+def test_a_log_that_nobody_reads_any_more_stops_nothing() -> None:
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    logger = log.get_logger("scp")
+    stream.close()
+    logger.info("association closed")
+    with open("/dev/full", "w") as full:
+        log.configure(stream=full)
+        log.get_logger("scp").info("association closed")
+        with contextlib.suppress(OSError):
+            full.close()
