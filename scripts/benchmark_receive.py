@@ -264,7 +264,7 @@ def conditions(folder: Path, options: argparse.Namespace) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
         return (done.stdout or done.stderr).strip().partition("\n")[0]
 
-    file_system = first_line("stat", "-f", "-c", "%T", str(folder))
+    file_system = first_line("findmnt", "-n", "-o", "FSTYPE", "-T", str(folder))
     return "\n".join(
         [
             f"{options.count} CT images of {options.studies} studies a round, {options.rounds} alternating rounds",
