@@ -20,6 +20,7 @@ from typing import Any
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.catalog.reconcile import reconcile
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
 from kuva_gateway.dicom.header import Header
@@ -104,6 +105,7 @@ class Daemon:
         self._log = log.get_logger("daemon")
         self._rng = random.Random()
         self._undo: list[tuple[str, Callable[[], object]]] = []
+        self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
         self._commitments: Commitments | None = None
         self._acceptor: Acceptor | None = None
@@ -122,16 +124,12 @@ class Daemon:
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()
-        catalog = self._open_catalog()
-        if catalog is not None:
-            self._start_indexer(catalog)
+        there = self._try_with_catalog(self._start_indexer)
         self._start_acceptor()
-        if catalog is None:
-            catalog = self._wait_for_catalog()
-            if catalog is None:
-                return
-            self._start_indexer(catalog)
-        self._start_queue(catalog)
+        if not there:
+            systemd.notify("READY=1", "STATUS=receiving; the catalog is away")
+        if not (self._keep_trying(there, self._start_indexer) and self._keep_trying(False, self._start_queue)):
+            return
         self._start_control()
         systemd.notify("READY=1", f"STATUS=receiving as {configuration.ae_title}")
         self._log.info("started", version=__version__, ae_title=configuration.ae_title, ports=self.ports)
@@ -141,28 +139,31 @@ class Daemon:
         """The ports on which peers reach the gateway."""
         return [] if self._acceptor is None else list(self._acceptor.ports)
 
-    def _open_catalog(self) -> Catalog | None:
+    def _try_with_catalog(self, start: Callable[[], None]) -> bool:
         try:
-            catalog = parts.open_catalog(self.configuration, create=True)
+            start()
         except CatalogUnavailableError as error:
             self._log.error("the catalog is away; receiving goes on without it", why=str(error))
-            return None
-        self._undo.append(("catalog", catalog.close))
-        return catalog
+            return False
+        return True
 
-    def _wait_for_catalog(self) -> Catalog | None:
-        pauses = list(CATALOG_PAUSES)
-        while not self._stop.wait(pauses[0]):
+    def _keep_trying(self, done: bool, start: Callable[[], None]) -> bool:
+        """Try until it is done; False when the daemon is asked to stop before."""
+        pauses = [0.0, *CATALOG_PAUSES]
+        while not done:
+            if self._stop.wait(pauses[0]):
+                return False
             pauses = pauses[1:] or pauses
-            catalog = self._open_catalog()
-            if catalog is not None:
-                return catalog
-        return None
+            done = self._try_with_catalog(start)
+        return True
 
-    def _start_indexer(self, catalog: Catalog) -> None:
-        load_starter_codes(catalog)
+    def _start_indexer(self) -> None:
+        if self._catalog is None:
+            self._catalog = parts.open_catalog(self.configuration, create=True)
+            self._undo.append(("catalog", self._catalog.close))
+        load_starter_codes(self._catalog)
         indexer = Indexer(
-            catalog,
+            self._catalog,
             self.spool,
             duplicates=self.configuration.duplicates,
             on_indexed=lambda studies: self._log.debug("indexed", studies=sorted(studies)),
@@ -200,9 +201,19 @@ class Daemon:
         self._acceptor = acceptor
         self._undo.append(("ports", lambda: acceptor.drain(configuration.drain_timeout)))
 
-    def _start_queue(self, catalog: Catalog) -> None:
-        configuration = self.configuration
+    def _start_queue(self) -> None:
+        assert self._catalog is not None
+        configuration, catalog = self.configuration, self._catalog
         queue_log = log.get_logger("queue")
+        plans = parts.destination_plans(configuration)
+        reconciled = reconcile(catalog, plans)
+        if reconciled.changed or reconciled.planned or reconciled.orphaned:
+            queue_log.warning(
+                "the destinations have changed",
+                entries_changed=reconciled.changed,
+                studies_planned=reconciled.planned,
+                entries_without_destination=reconciled.orphaned,
+            )
         tls = parts.client_tls(configuration)
         lanes = [
             make_lane(
@@ -242,7 +253,7 @@ class Daemon:
         admission = Admission(
             catalog,
             judge=parts.make_judge(configuration, catalog, utc_now),
-            destinations=parts.destination_plans(configuration),
+            destinations=plans,
             settle_after=timedelta(seconds=configuration.settle_after),
             settle_at_most=timedelta(seconds=configuration.settle_at_most),
             indexer_passed=lambda moment: self._indexer is not None and self._indexer.passed(moment),
@@ -275,8 +286,8 @@ class Daemon:
         intake_log = log.get_logger("intake")
 
         def say(outcome: Outcome) -> None:
-            # The file's name and the reason are somebody else's text; both stand beside the rejected file.
-            intake_log.info("document", outcome=outcome.what)
+            # The file's name is somebody else's text; the reason is ours and quotes nothing.
+            intake_log.info("document", outcome=outcome.what, why=outcome.reason)
 
         return document_drop_folder(
             catalog,

@@ -299,6 +299,8 @@ class Configuration(Section):
             section = getattr(self, name)
             if section != type(section)():
                 notices.append(f"{name}: not acted on by this version")
+        if not any(destination.required for destination in self.destinations):
+            notices.append("destinations: none is required, so no study is ever archived")
         for destination in self.destinations:
             for key in ("window", "bandwidth", "filter"):
                 if getattr(destination, key):

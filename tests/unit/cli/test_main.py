@@ -123,7 +123,7 @@ def test_keys_that_do_nothing_are_said_by_the_check(tmp_path: Path, capsys: pyte
     path = tmp_path / "a.yaml"
     path.write_text("environment: test\nmetrics: {port: 9999}\n")
     assert main(["config", "check", "--config", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["notices"] == ["metrics: not acted on by this version"]
+    assert "metrics: not acted on by this version" in json.loads(capsys.readouterr().out)["notices"]
 
 
 def test_peers_text_cannot_steer_a_terminal() -> None:

@@ -105,6 +105,7 @@ def test_keys_that_do_nothing_yet_are_said() -> None:
     text = "environment: test\nretention: {keep_for: 1d}\npeers: [{name: x, ae_title: A, allow: [find]}]"
     assert parse(text, HERE).notices() == [
         "retention: not acted on by this version",
+        "destinations: none is required, so no study is ever archived",
         "peers.x.allow: find not offered by this version",
     ]
 

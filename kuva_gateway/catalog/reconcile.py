@@ -1,0 +1,104 @@
+"""What is on its way, brought into line with the destinations that are configured now.
+
+Run when the daemon starts. Promises that no entry waits because of a configuration that is no more: what a destination
+offers and whether it is required is as configured now, a destination that was added gets what is accepted and not yet
+archived, and an entry whose destination was taken away says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kuva_gateway.catalog.completion import complete_study, recount
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.plans import plan_entries
+from kuva_gateway.catalog.records import DestinationPlan
+from kuva_gateway.catalog.session import Row, Session, iso
+
+STUDIES_PER_TRANSACTION = 200
+NO_DESTINATION = "no-destination"
+
+_UNFINISHED = "state NOT IN ('archived', 'cancelled', 'superseded')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """How many entries changed their terms, how many studies got entries, how many entries lead nowhere."""
+
+    changed: int
+    planned: int
+    orphaned: int
+
+
+def reconcile(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> Reconciled:
+    """Bring entries into line with ``destinations``; again changes nothing."""
+    changed = sum(_set_terms(catalog, plan) for plan in destinations)
+    planned = 0
+    while done := _plan_some(catalog, destinations):
+        planned += done
+    return Reconciled(changed=changed, planned=planned, orphaned=_mark_orphans(catalog, destinations))
+
+
+def _set_terms(catalog: Catalog, plan: DestinationPlan) -> int:
+    """``required`` and ``commitment`` of unfinished entries; what went where nobody asks stays unasked."""
+    with catalog.write() as session:
+        rows = session.rows(
+            f"SELECT id, study_id FROM entries WHERE destination = ? AND {_UNFINISHED} AND (required <> ? "
+            "OR (commitment <> ? AND NOT (state = 'sent' AND commitment = 0)))",
+            plan.name,
+            int(plan.required),
+            int(plan.commitment),
+        )
+        for row in rows:
+            session.execute(
+                "UPDATE entries SET required = ?, commitment = CASE WHEN state = 'sent' AND commitment = 0 "
+                "THEN 0 ELSE ? END WHERE id = ?",
+                int(plan.required),
+                int(plan.commitment),
+                row["id"],
+            )
+            recount(session, row["study_id"], plan.name)
+    return len(rows)
+
+
+def _plan_some(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> int:
+    """Entries for accepted studies whose present revision has none at some destination; returns how many studies."""
+    with catalog.write() as session:
+        ids: dict[int, int] = {}
+        for plan in destinations:
+            rows = session.rows(
+                "SELECT s.id, s.revision FROM studies s WHERE s.state = 'accepted' AND NOT EXISTS (SELECT 1 "
+                "FROM entries e WHERE e.study_id = s.id AND e.revision = s.revision AND e.destination = ?) LIMIT ?",
+                plan.name,
+                STUDIES_PER_TRANSACTION,
+            )
+            ids.update({row["id"]: row["revision"] for row in rows})
+        for study_id, revision in ids.items():
+            plan_entries(session, {"id": study_id, "revision": revision}, destinations)
+    return len(ids)
+
+
+def _mark_orphans(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> int:
+    """Entries for destinations that are no more: nobody delivers them, and no study waits for them."""
+    names = {plan.name for plan in destinations}
+    with catalog.write() as session:
+        rows = session.rows(f"SELECT id, study_id, destination, required, last_error FROM entries WHERE {_UNFINISHED}")
+        orphans = [row for row in rows if row["destination"] not in names and not _is_marked(row)]
+        for row in orphans:
+            session.execute(
+                "UPDATE entries SET required = 0, last_error = ? WHERE id = ?", _no_destination(session), row["id"]
+            )
+        for study_id in {row["study_id"] for row in orphans}:
+            complete_study(session, study_id)
+    return len(orphans)
+
+
+def _is_marked(row: Row) -> bool:
+    return not row["required"] and NO_DESTINATION in (row["last_error"] or "")
+
+
+def _no_destination(session: Session) -> str:
+    meaning = "the destination is not in the configuration any more: configure it again, or cancel the entry"
+    return json.dumps({"at": iso(session.at), "code": NO_DESTINATION, "meaning": meaning, "comment": ""})
