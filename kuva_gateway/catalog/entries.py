@@ -45,9 +45,10 @@ _ENTRY = (
     "SELECT e.*, s.uid, s.state AS study_state, s.revision AS study_revision "
     "FROM entries e JOIN studies s ON s.id = e.study_id"
 )
+# A study is archived with its last required entry: the other ones still go.
 # An older revision that is still being sent finishes the instance in hand first: both would send the same instances.
 _MAY_BE_CLAIMED = (
-    "(e.state = 'sending' OR (s.state = 'accepted' AND s.revision = e.revision AND NOT EXISTS ("
+    "(e.state = 'sending' OR (s.state IN ('accepted', 'archived') AND s.revision = e.revision AND NOT EXISTS ("
     "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
 )
 # The unary plus makes the planner walk the index of what is due in the order of urgency, and stop at the first.
@@ -58,7 +59,7 @@ _CLAIMABLE = (
 
 
 def claim(catalog: Catalog, destination: str, now: datetime, lease: timedelta, owner: str) -> EntryRecord | None:
-    """The most urgent due entry of an accepted study, now ``sending`` and leased to ``owner``; None: nothing is due.
+    """The most urgent due entry of an accepted or archived study, now ``sending`` and leased to ``owner``; None: nothing is due.
 
     No two callers get the same entry. An entry whose lease has run out is due again, and says so (``resumed``). A
     destination that rests gets nothing before its rest is over.
@@ -81,8 +82,8 @@ def _due(session: Session, destination: str, due: int) -> Row | None:
 
 
 def _may_go(row: Row) -> bool:
-    """Is the entry's study accepted, and in the entry's revision?"""
-    return bool(row["study_state"] == "accepted" and row["study_revision"] == row["revision"])
+    """Is the entry's study accepted, or archived already, and in the entry's revision?"""
+    return bool(row["study_state"] in ("accepted", "archived") and row["study_revision"] == row["revision"])
 
 
 def _take_back(session: Session, row: Row) -> bool:

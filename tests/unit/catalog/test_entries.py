@@ -47,6 +47,25 @@ def test_each_destination_has_its_own(hospital: Hospital) -> None:
     assert hospital.claimed("archive").destination == "archive"
 
 
+def test_what_is_not_required_goes_after_the_study_is_archived(hospital: Hospital) -> None:
+    local = replace(ARCHIVE, commitment=False)
+    hospital.accept(destinations=(local, COPY))
+    hospital.deliver()
+    assert hospital.state() == "archived"
+    assert entries.next_due(hospital.catalog, "copy") == hospital.clock()
+    copy = hospital.claimed("copy")
+    assert entries.renew(hospital.catalog, copy.id, copy.owner, hospital.clock() + timedelta(minutes=1))
+    entries.defer(hospital.catalog, copy.id, hospital.clock(), hospital.attempt("deferred", code="A700"))
+    hospital.claimed("copy")
+    hospital.clock.forward(minutes=2)
+    taken_over = hospital.claimed("copy")
+    assert taken_over.resumed
+    pending = entries.pending_instances(hospital.catalog, taken_over)
+    entries.mark_sent(hospital.catalog, taken_over.id, [one.instance_id for one in pending], hospital.clock())
+    entries.delivered(hospital.catalog, taken_over.id, hospital.attempt(sent=len(pending)))
+    assert states(hospital) == ["sent", "sent"]
+
+
 def test_an_entry_that_is_not_due_waits(hospital: Hospital) -> None:
     hospital.accept()
     entry = hospital.claimed()
