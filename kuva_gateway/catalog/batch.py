@@ -317,7 +317,9 @@ class _Batch:
         touched = [self.studies[uid] for uid in sorted(self.moved)]
         write_summaries(self.session, touched, self._insert_children)
         self.session.change_in("UPDATE instances SET current = 0 WHERE id IN {}", self.replaced)
-        self.session.change_in("DELETE FROM ledger WHERE state = 'pending' AND instance_id IN {}", self.replaced)
+        self.session.change_in(
+            "DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", self.replaced
+        )
         self.observed.write(self.session, apart_from={study.id for study in touched})
         return frozenset(self.moved)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from kuva_gateway.catalog.completion import recount
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.plans import failed_again_pending
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import ENTRY, apply, targets
 from kuva_gateway.errors import NotFoundError, StateError
@@ -99,13 +100,7 @@ def _retry_failed(session: Session, row: Row, by: str, reason: str | None, *, na
         due_at=session.at,
         next_attempt_at=session.at,
     )
-    session.execute(
-        "UPDATE ledger SET state = 'pending', code = '', changed_at = ? "
-        "WHERE study_id = ? AND destination = ? AND state = 'failed'",
-        session.at,
-        row["study_id"],
-        row["destination"],
-    )
+    failed_again_pending(session, row["study_id"], row["destination"])
     recount(session, row["study_id"], row["destination"])
 
 

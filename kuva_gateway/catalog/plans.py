@@ -39,14 +39,21 @@ def supersede(session: Session, study_id: int, revision: int) -> None:
         apply(session, "entry", row["id"], "new_revision", detail={"revision": revision}, due_at=None)
 
 
-def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
+def failed_again_pending(session: Session, study_id: int, destination: str) -> None:
+    """failed -> pending for what failed at ``destination``; never for held or replaced instances."""
     session.execute(
         "UPDATE ledger SET state = 'pending', code = '', changed_at = ? "
-        "WHERE study_id = ? AND destination = ? AND state = 'failed'",
+        "WHERE study_id = ? AND destination = ? AND state = 'failed' "
+        "AND instance_id IN (SELECT i.id FROM instances i WHERE i.study_id = ? AND i.current = 1 AND i.held = 0)",
         session.at,
-        study["id"],
-        plan.name,
+        study_id,
+        destination,
+        study_id,
     )
+
+
+def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
+    failed_again_pending(session, study["id"], plan.name)
     session.execute(
         "INSERT INTO ledger (study_id, destination, instance_id, revision, state, code, changed_at) "
         "SELECT i.study_id, CAST(? AS TEXT), i.id, CAST(? AS INTEGER), 'pending', '', CAST(? AS BIGINT) "

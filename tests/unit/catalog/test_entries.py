@@ -301,6 +301,38 @@ def test_a_failed_entry_that_is_tried_again_sends_what_failed(hospital: Hospital
     assert [one.instance_id for one in entries.pending_instances(hospital.catalog, again)] == ids[1:]
 
 
+def test_a_refused_object_that_is_corrected_under_its_uid_goes(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    ids = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
+    entries.mark_sent(hospital.catalog, entry.id, ids[:1], hospital.clock())
+    entries.mark_failed(hospital.catalog, entry.id, {ids[1]: "A900"}, hospital.clock())
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("refused", code="A900"))
+    hospital.receive(instance=2, Rows=8)
+    hospital.index()
+    hospital.settle()
+    assert hospital.judge()
+    again = hospital.deliver()
+    assert again.revision == 2
+    assert hospital.rows("SELECT instance_id, state FROM ledger ORDER BY instance_id") == [
+        {"instance_id": ids[0], "state": "sent"},
+        {"instance_id": max(ids) + 1, "state": "sent"},
+    ]
+    assert states(hospital) == ["failed", "sent"]
+
+
+def test_what_failed_and_does_not_count_any_more_is_not_tried_again(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    ids = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
+    entries.mark_failed(hospital.catalog, entry.id, dict.fromkeys(ids, "A900"), hospital.clock())
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("refused", code="A900"))
+    with hospital.catalog.write() as session:
+        session.execute("UPDATE instances SET held = 1 WHERE id = ?", ids[0])
+    entries.retry(hospital.catalog, [entry.id], by="anna")
+    assert hospital.column("SELECT state FROM ledger ORDER BY instance_id") == ["failed", "pending"]
+
+
 def test_a_deferred_entry_that_is_tried_again_is_due_at_once(hospital: Hospital) -> None:
     hospital.accept()
     entry = hospital.claimed()
