@@ -13,6 +13,7 @@ Every step may be repeated after a crash at any point.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -106,7 +107,7 @@ class Spool:
         return Arrival(receipt=receipt, peer=peer, digest=digest, path=target, size=size)
 
     def reject_arrival(self, arrival: Arrival, reason: str) -> None:
-        """Take an arrival that is not safe out of the indexer's sight, whatever the file system still does."""
+        """Take an arrival that was never acknowledged out of the indexer's sight, whatever the file system does."""
         try:
             self.quarantine(arrival.path, reason)
         except OSError:
@@ -153,9 +154,9 @@ class Spool:
         Raises
         ------
         DamageError
-            The bytes are not the ones that the name promises; the arrival is in ``corrupt/`` now, or gone.
+            The bytes are not the ones that the name promises; the arrival is in ``corrupt/`` now, or it was gone.
         OSError
-            The file system failed; nothing is lost by trying again.
+            The file system failed; nothing was moved, and nothing is lost by trying again.
         """
         if not arrival.confirmed:
             self._confirm(arrival)
@@ -175,9 +176,10 @@ class Spool:
         try:
             self._compare(arrival.path, arrival.digest)
         except DamageError as damage:
-            if isinstance(damage.__cause__, FileNotFoundError) and self._holds(arrival.digest, arrival.size):
+            if not isinstance(damage.__cause__, FileNotFoundError):
+                self.quarantine(arrival.path, str(damage))  # acknowledged: whatever fails now, it is never removed
+            elif self._holds(arrival.digest, arrival.size):
                 return arrival  # this very arrival was adopted and forgotten before
-            self.reject_arrival(arrival, str(damage))
             raise
         with self.files.open_read(arrival.path) as stream:
             self.files.fsync(stream.fileno())
@@ -226,7 +228,9 @@ class Spool:
         Raises
         ------
         DamageError
-            It is not there or cannot be opened.
+            It is not there.
+        OSError
+            It cannot be opened now; that says nothing about its bytes.
         """
         return self._open(self.instance_path(digest))
 
@@ -245,25 +249,26 @@ class Spool:
         DamageError
             It is missing, cannot be read, or holds other bytes.
         """
-        self._compare(self.instance_path(digest), digest)
-
-    def _compare(self, path: Path, digest: str) -> None:
-        found = hashlib.sha256()
         try:
-            with self._open(path) as stream:
-                buffer = memoryview(bytearray(_READ_SIZE))
-                while count := stream.readinto(buffer):  # type: ignore[attr-defined]
-                    found.update(buffer[:count])
+            self._compare(self.instance_path(digest), digest)
         except OSError as error:
             raise DamageError(f"cannot be read: {os.strerror(error.errno or 0)}") from error
+
+    def _compare(self, path: Path, digest: str) -> None:
+        """DamageError: missing, or other bytes. An OSError is no statement about the bytes."""
+        found = hashlib.sha256()
+        with self._open(path) as stream:
+            buffer = memoryview(bytearray(_READ_SIZE))
+            while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+                found.update(buffer[:count])
         if found.hexdigest() != digest:
             raise DamageError("holds other bytes than its digest says")
 
     def _open(self, path: Path) -> BinaryIO:
         try:
             return self.files.open_read(path)
-        except OSError as error:
-            raise DamageError(f"cannot be opened: {os.strerror(error.errno or 0)}") from error
+        except FileNotFoundError as error:
+            raise DamageError(f"is gone: {os.strerror(error.errno or errno.ENOENT)}") from error
 
     # -- removal, by the indexer's thread only -------------------------------------------------------------------
 

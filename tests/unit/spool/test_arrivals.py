@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -160,6 +161,35 @@ def test_a_name_without_its_bytes_after_a_power_cut_is_damage_and_goes_to_corrup
     with pytest.raises(DamageError):
         spool.adopt(found)
     assert contents(spool) == {"corrupt": [arrival.path.name, f"{arrival.path.name}.reason"]}
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_file_that_cannot_be_opened_now_is_no_damage_and_stays_for_the_next_time(
+    spool: Spool, files: FaultyFiles, receive: Receive, number: int, nth: int
+) -> None:
+    receive(b"data")
+    (found,) = spool.arrivals()
+    files.fail("open_read", number, nth=nth)
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+        spool.adopt(found)
+    assert contents(spool) == {"arrived": [found.path.name]}
+    spool.adopt(found)
+    spool.verify(found.digest)
+
+
+def test_acknowledged_bytes_that_cannot_be_set_aside_are_never_removed(
+    spool: Spool, files: FaultyFiles, receive: Receive
+) -> None:
+    receive(b"data").path.write_bytes(b"other")
+    (found,) = spool.arrivals()
+    files.fail("rename_new", errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        spool.adopt(found)
+    assert contents(spool) == {"arrived": [found.path.name]}
+    with pytest.raises(DamageError, match="other bytes"):
+        spool.adopt(found)
+    assert contents(spool) == {"corrupt": [found.path.name, f"{found.path.name}.reason"]}
 
 
 def test_an_arrival_that_is_gone_without_an_instance_is_damage(spool: Spool, receive: Receive) -> None:

@@ -45,6 +45,13 @@ def test_a_missing_instance_is_damage(spool: Spool, kept: Arrival) -> None:
         spool.open_instance(kept.digest)
 
 
+def test_an_instance_that_cannot_be_opened_now_is_no_damage(spool: Spool, files: FaultyFiles, kept: Arrival) -> None:
+    files.fail("open_read", errno.EMFILE)
+    with pytest.raises(OSError, match="Too many open files"):
+        spool.open_instance(kept.digest)
+    spool.open_instance(kept.digest).close()
+
+
 def test_an_instance_that_cannot_be_read_is_damage(spool: Spool, files: FaultyFiles, kept: Arrival) -> None:
     files.fail("open_read", errno.EIO)
     with pytest.raises(DamageError, match="Input/output"):
