@@ -39,30 +39,31 @@ def index_arrivals(configuration: Configuration) -> bool:
 
 def rebuild_catalog(
     configuration: Configuration, now: datetime, progress: Callable[[int], None] | None = None
-) -> dict[str, int]:
-    """A new catalog from the stored instances, the accepted documents and the old catalog's code list.
+) -> dict[str, int | bool]:
+    """Bring the catalog into line with the stored files, or make it anew when it cannot be read any more.
 
-    The embedded catalog's old file is kept beside the new one. Its code list is read if it still can be; otherwise the
-    shipped starter list is loaded, and the official one has to be imported again.
+    A sound catalog keeps everything that it knows. Otherwise the embedded catalog's file is put aside, what can still
+    be read of its code list is taken over (else the shipped starter list is loaded), the accepted documents are read
+    again, and every study is held by QUA-03, because nobody knows what was decided and delivered.
 
     Raises
     ------
     BusyError
         The daemon runs.
-    StateError
-        The PostgreSQL database is not empty.
     """
     with StateLock(configuration.state_directory / "lock"):
-        kept = _old_codes(configuration)
-        if configuration.catalog.url is None:
-            _put_aside(parts.catalog_path(configuration), now)
-        summary = rebuild.rebuild(
-            configuration.catalog.url,
-            parts.catalog_path(configuration),
-            parts.open_spool(configuration),
-            duplicates=configuration.duplicates,
-            progress=progress,
-        )
+        spool = parts.open_spool(configuration)
+        sound, kept = _look_at_old(configuration)
+        if sound:
+            with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
+                summary = rebuild.complete(catalog, spool, duplicates=configuration.duplicates, progress=progress)
+        else:
+            path = parts.catalog_path(configuration)
+            if configuration.catalog.url is None:
+                _put_aside(path, now)
+            summary = rebuild.rebuild(
+                configuration.catalog.url, path, spool, duplicates=configuration.duplicates, progress=progress
+            )
         with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
             if kept:
                 codes.store(catalog, kept)
@@ -77,15 +78,19 @@ def rebuild_catalog(
         "documents": documents,
         "unreadable_documents": unreadable,
         "codes": listed,
+        "decisions_kept": sound,
     }
 
 
-def _old_codes(configuration: Configuration) -> tuple[CodePeriod, ...]:
+def _look_at_old(configuration: Configuration) -> tuple[bool, tuple[CodePeriod, ...]]:
+    """Whether the catalog that is there can be kept; if not, the codes that can still be read of it."""
     try:
         with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
-            return codes.everything(catalog)
+            if rebuild.is_sound(catalog):
+                return True, ()
+            return False, codes.everything(catalog)
     except GatewayError:
-        return ()
+        return False, ()
 
 
 def _put_aside(path: Path, now: datetime) -> None:

@@ -309,4 +309,4 @@ class RebuildSummary:
     studies: int
     arrivals: int
     bad: Sequence[str]
-    """Digests of stored files that could not be read."""
+    """Digests of stored files that could not be read or are missing."""

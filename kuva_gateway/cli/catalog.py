@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
-from kuva_gateway.cli.output import emit_json, progress
+from kuva_gateway.cli.output import emit_json, progress, say
 
 
 @click.group(cls=Group)
@@ -16,9 +16,10 @@ def catalog() -> None:
 @catalog.command("rebuild")
 @pass_invocation
 def rebuild(invocation: Invocation) -> None:
-    """Make the catalog again from the stored files, documents and codes; the daemon must be down.
+    """Bring the catalog into line with the stored files; the daemon must be down.
 
-    The old catalog is kept beside the new one.
+    A catalog that can be read keeps all it knows. One that cannot is put aside and made anew, and every study is held
+    until a person releases it, because earlier deliveries and decisions are not known.
     """
     from kuva_gateway.offline import rebuild_catalog
 
@@ -28,4 +29,7 @@ def rebuild(invocation: Invocation) -> None:
     if invocation.json:
         emit_json(summary)
     else:
-        click.echo(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in summary.items()))
+        counts = {key: value for key, value in summary.items() if key != "decisions_kept"}
+        click.echo(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in counts.items()))
+    if not summary["decisions_kept"]:
+        say("the catalog was made anew: earlier deliveries and decisions are not known, every study is held (QUA-03)")

@@ -46,7 +46,7 @@ def _message(rule: str, severity: str, example: str, other: str, study: str) -> 
         return "other_series" if other in ("", study) else "other_study"
     if rule == "UID-01":
         return "invalid" if example else "missing"
-    return "event" if rule == "QUA-02" else None
+    return {"QUA-02": "event", "QUA-03": "rebuilt"}.get(rule)
 
 
 def _severity(word: str) -> Severity | None:

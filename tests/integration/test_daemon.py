@@ -222,25 +222,40 @@ def test_a_damaged_file_is_named_and_the_status_is_1(site: Site) -> None:
     assert damaged["digest"] == stored.name
 
 
-def test_a_lost_catalog_is_rebuilt_with_its_documents_and_codes(site: Site) -> None:
+def test_a_sound_catalog_keeps_its_decisions_through_a_rebuild(site: Site) -> None:
     with site.daemon():
         study = site.receive()
         site.wait_state(study.uid, "held")
-        request = site.folder / "request.xml"
-        request.write_bytes(document(study, "request"))
-        site.run("documents", "import", str(request))
+        site.run("studies", "reject", study.uid, "--by", "anna", "--reason", "phantom")
         status, _, err = site.run("catalog", "rebuild")
         assert status == 1
         assert "in use" in err
     summary = site.json("catalog", "rebuild")
-    assert (summary["instances"], summary["studies"], summary["documents"]) == (1, 1, 1)
+    assert (summary["instances"], summary["studies"], summary["decisions_kept"]) == (1, 1, True)
+    assert site.state_of(study.uid) == "rejected"
+
+
+def test_a_damaged_catalog_is_made_anew_and_every_study_held(site: Site) -> None:
+    with site.daemon():
+        study = site.receive()
+        site.wait_state(study.uid, "held")
+        for kind in ("request", "examination_entry"):
+            file = site.folder / f"{kind}.xml"
+            file.write_bytes(document(study, kind))
+            site.run("documents", "import", str(file))
+        site.wait_state(study.uid, "accepted")
+    (site.state / "catalog.sqlite").write_bytes(b"this is no database" * 1000)
+    summary = site.json("catalog", "rebuild")
+    assert (summary["instances"], summary["studies"], summary["documents"]) == (1, 1, 2)
     assert summary["codes"] > 100
+    assert summary["decisions_kept"] is False
     assert len(list(site.state.glob("catalog.sqlite.before-*Z"))) == 1
     with site.daemon():
         site.wait_state(study.uid, "held")
-        rules = {one["rule"] for one in site.json("studies", "show", study.uid)["findings"]}
-        assert "DOC-02" in rules
-        assert "DOC-01" not in rules
+        findings = site.json("studies", "show", study.uid)["findings"]
+        assert [one["rule"] for one in findings if one["severity"] == "hold"] == ["QUA-03"]
+        assert site.run("studies", "release", study.uid, "--by", "anna", "--reason", "not in the archive")[0] == 0
+        assert site.state_of(study.uid) == "accepted"
 
 
 def test_receive_names_what_it_refuses(site: Site) -> None:
@@ -249,9 +264,10 @@ def test_receive_names_what_it_refuses(site: Site) -> None:
     bad.write_bytes(b"no dicom")
     real = make_study(hetu="010190-999W")
     real.write(bad.parent)
-    answer = site.json("receive", str(bad.parent), "--rate", "1000", status=1)
-    assert answer["received"] == 1
+    answer = site.json("receive", str(bad.parent), str(bad), "--rate", "1000", status=1)
+    assert (answer["received"], answer["skipped"]) == (1, 1)
     assert [Path(one["path"]).name for one in answer["refused"]] == ["bad.dcm"]
+    assert (site.state / "spool").stat().st_mode & 0o077 == 0
 
 
 def test_codes_are_imported_and_bad_rows_named(site: Site) -> None:

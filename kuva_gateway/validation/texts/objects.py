@@ -228,4 +228,29 @@ QUA_02 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (SOP_01, TS_01, UID_01, UID_02, DUP_01, QUA_02)
+QUA_03 = Rule(
+    id="QUA-03",
+    severity="hold",
+    title=Text(
+        "What was decided and delivered before is known",
+        "Aiemmat päätökset ja toimitukset ovat tiedossa",
+    ),
+    looks_at=Text(
+        "Whether the catalog had to be made anew from the stored files (catalog rebuild) after its database was lost.",
+        "Onko luettelo jouduttu tekemään uudelleen tiedostoista (catalog rebuild) tietokannan tuhouduttua.",
+    ),
+    remedy=Text(
+        "Find out whether the archive has the study and whether anybody rejected it; then release or reject it.",
+        "Selvitä, onko tutkimus jo arkistossa ja onko joku hylännyt sen; vapauta tai hylkää se sitten.",
+    ),
+    messages={
+        "rebuilt": Message(
+            text=Text(
+                "The catalog was rebuilt after a loss: earlier deliveries and decisions on this study are not known",
+                "Luettelo on palautettu tuhoutumisen jälkeen: tutkimuksen aiempia toimituksia ja päätöksiä ei tiedetä",
+            )
+        )
+    },
+)
+
+RULES: tuple[Rule, ...] = (SOP_01, TS_01, UID_01, UID_02, DUP_01, QUA_02, QUA_03)
