@@ -52,10 +52,9 @@ def _set_terms(catalog: Catalog, plan: DestinationPlan) -> int:
             int(plan.commitment),
         )
         for row in rows:
+            session.execute("UPDATE entries SET required = ? WHERE id = ?", int(plan.required), row["id"])
             session.execute(
-                "UPDATE entries SET required = ?, commitment = CASE WHEN state = 'sent' AND commitment = 0 "
-                "THEN 0 ELSE ? END WHERE id = ?",
-                int(plan.required),
+                "UPDATE entries SET commitment = ? WHERE id = ? AND NOT (state = 'sent' AND commitment = 0)",
                 int(plan.commitment),
                 row["id"],
             )

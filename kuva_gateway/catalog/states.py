@@ -82,6 +82,10 @@ def targets(table: Mapping[tuple[str, str], str], event: str) -> tuple[str, ...]
     """The states from which ``table`` knows ``event``."""
     return tuple(state for state, known in table if known == event)
 
+PEOPLES = frozenset({"released", "rejected", "withdrawn", "removed", "retried", "held", "cancelled"})
+"""Events that people cause, by commands."""
+
+
 
 def apply(
     session: Session,
@@ -111,7 +115,12 @@ def apply(
     before = str(row["state"])
     after = known.get((before, event))
     if after is None:
-        raise StateError(f"{_article(what)} that is {before} knows no event {event}", code="QUA-02")
+        possible = sorted(name for state, name in known if state == before and name in PEOPLES)
+        raise StateError(
+            f"{_article(what)} that is {before} cannot be {event.replace('_', ' ')}; possible for a person now: "
+            f"{', '.join(possible) or 'nothing'}",
+            code="QUA-02",
+        )
     settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
     session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", after, *columns.values(), row_id)
     write_history(

@@ -145,4 +145,22 @@ def closing(invocation: Invocation) -> Any:
         invocation.close()
 
 
+def _written(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A decision has somebody's name under it and a reason: blanks are neither."""
+    if value is not None and not value.strip():
+        raise click.UsageError(f"--{parameter.name} is empty")
+    return value.strip() if value is not None else None
+
+
+def decision(*, reason_required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options for a person's decision: who, and why."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        why = click.option("--reason", required=reason_required, metavar="TEXT", help="Why.", callback=_written)
+        who = click.option("--by", required=True, metavar="WHO", help="Who decides.", callback=_written)
+        return who(why(command))
+
+    return decorate
+
+
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -63,12 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], invocation: Invocation) -> int:
     configure_for_commands()
+    os.umask(0o077)  # whatever a command makes holds patients' data
     try:
         outcome: Any = commands.main(arguments, prog_name="kuva-gateway", standalone_mode=False, obj=invocation)
     except click.exceptions.Exit as finished:
         return finished.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        say(error.format_message())
+        where = error.ctx.command_path if error.ctx is not None else "kuva-gateway"
+        say(f"{where}: which command? (see {where} --help)")
         return 2
     except click.ClickException as error:
         say(f"kuva-gateway: {error.format_message().splitlines()[0]}")

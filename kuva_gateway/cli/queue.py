@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kuva_gateway.catalog import entries
-from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
+from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_rows, say
 from kuva_gateway.errors import GatewayError
 
@@ -83,8 +83,7 @@ def _command(name: str, change: Change, done: str, text: str, *, reason_required
     @queue.command(name, help=text)
     @click.argument("chosen", nargs=-1, type=int, metavar="ENTRY...")
     @click.option("--all", "everything", is_flag=True, help="Every entry that this can be done to.")
-    @click.option("--by", required=True, metavar="WHO", help="Who decides.")
-    @click.option("--reason", required=reason_required, metavar="TEXT", help="Why.")
+    @decision(reason_required=reason_required)
     @pass_invocation
     def command(invocation: Invocation, chosen: tuple[int, ...], everything: bool, by: str, reason: str | None) -> int:
         return _change(invocation, change, chosen, everything, done, by=by, reason=reason)

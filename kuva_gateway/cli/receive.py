@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None,
     from kuva_gateway.parts import make_immediate
 
     configuration = invocation.configuration()
-    files = list(_files(paths))
+    files, skipped = _files(paths)
     receiver = FileReceiver(invocation.spool(create=True), peer=peer, immediate=make_immediate(configuration))
     received, refused = 0, []
     pace = threading.Event()
@@ -44,23 +43,41 @@ def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None,
                 pace.wait(1 / rate)
     if received and not invocation.poke("arrivals"):
         index_arrivals(configuration)
-    _report(invocation, received, refused)
+    _report(invocation, received, skipped, refused)
     return 1 if refused else 0
 
 
-def _report(invocation: Invocation, received: int, refused: list[dict[str, Any]]) -> None:
+def _report(invocation: Invocation, received: int, skipped: int, refused: list[dict[str, Any]]) -> None:
     if invocation.json:
-        emit_json({"received": received, "refused": refused})
+        emit_json({"received": received, "skipped": skipped, "refused": refused})
     else:
-        click.echo(f"{received} received, {len(refused)} refused")
+        click.echo(f"{received} received, {len(refused)} refused, {skipped} other files left alone")
 
 
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """The files named, and those in the folders named, in the order of their names; hidden ones are left alone."""
+def _files(paths: tuple[Path, ...]) -> tuple[list[Path], int]:
+    """The files named, and the DICOM files in the folders named, in the order of their names.
+
+    Also how many other files the folders hold: documents and notes beside the images are nobody's mistake.
+    """
+    files, skipped = [], 0
     for path in paths:
         if not path.is_dir():
-            yield path
+            files.append(path)
             continue
         for file in sorted(path.rglob("*")):
-            if file.is_file() and not file.name.startswith(".") and file.name != "DICOMDIR":
-                yield file
+            if not file.is_file() or file.name.startswith("."):
+                continue
+            if file.name != "DICOMDIR" and _is_dicom(file):
+                files.append(file)
+            else:
+                skipped += 1
+    return files, skipped
+
+
+def _is_dicom(file: Path) -> bool:
+    """Whether it has the prefix of a Part 10 file (PS3.10 7.1); one that cannot be read is tried, and named."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from kuva_gateway.catalog import studies as catalog_studies
-from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
+from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
 from kuva_gateway.config.units import parse_duration
 from kuva_gateway.errors import GatewayError, NotFoundError
@@ -132,8 +132,7 @@ def _decide(invocation: Invocation, uids: tuple[str, ...], decide: object, done:
 
 @studies.command("release")
 @click.argument("uids", nargs=-1, required=True, metavar="UID...")
-@click.option("--by", required=True, metavar="WHO", help="Who decides.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@decision()
 @pass_invocation
 def release(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
     """Let held studies go in spite of their findings; holds for their present revision only."""
@@ -151,8 +150,7 @@ def release(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str)
 
 @studies.command("reject")
 @click.argument("uids", nargs=-1, required=True, metavar="UID...")
-@click.option("--by", required=True, metavar="WHO", help="Who decides.")
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@decision()
 @pass_invocation
 def reject(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
     """Decide that held studies never go; they are kept, with the reason."""

@@ -70,7 +70,8 @@ def keep(data: bytes, digest: str, folder: Path) -> str:
     """Put the bytes on stable storage under a name made from their digest; return that name, relative to ``folder``."""
     name = Path(digest[:_SHARD], f"{digest}.xml")
     path = folder / name
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (folder.parent, folder, path.parent):
+        made.mkdir(mode=0o700, exist_ok=True, parents=True)
     if path.exists() and path.read_bytes() == data:
         return str(name)
     part = path.with_name(f".{digest}.{os.getpid()}.part")

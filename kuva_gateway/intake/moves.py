@@ -56,6 +56,8 @@ def _fill(path: Path, reserved: Path, descriptor: int) -> None:
     with os.fdopen(descriptor, "wb") as stream:
         try:
             path.replace(reserved)
+            if stat.S_ISREG(reserved.lstat().st_mode):
+                reserved.chmod(0o600)  # the sender's mode was the sender's matter
             return
         except OSError as error:
             if error.errno != errno.EXDEV or not stat.S_ISREG(path.lstat().st_mode):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kuva_gateway.catalog import entries, studies
-from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.catalog.reconcile import Reconciled, reconcile
+from kuva_gateway.catalog.records import DestinationPlan
 from tests.unit.catalog.making import ARCHIVE, Hospital
 
 COPY = DestinationPlan(name="copy", required=True, commitment=False)

@@ -86,10 +86,31 @@ def test_wrong_usage_is_one_line_and_status_2(arguments: list[str], capsys: pyte
     assert len(captured.err.splitlines()) == 1
 
 
-def test_no_command_shows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    shown = capsys.readouterr().err
+@pytest.mark.parametrize("arguments", [[], ["studies"], ["--json"], ["queue", "--json"]])
+def test_no_command_is_one_line_that_says_where_to_look(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_help_shows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
     assert all(name in shown for name in _COMMANDS)
+
+
+@pytest.mark.parametrize("empty", [["--by", "", "--reason", "x"], ["--by", "x", "--reason", " "]])
+@pytest.mark.parametrize(
+    "command", [["studies", "release", "1.2"], ["studies", "reject", "1.2"], ["queue", "cancel", "1"]]
+)
+def test_a_decision_needs_a_name_and_a_reason(
+    command: list[str], empty: list[str], written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *empty, "--config", str(written)]) == 2
+    assert "is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
