@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pynetdicom.dsutils import encode
 
 from tests.acceptance.conftest import Pair
 from tests.acceptance.gateway import Gateway
@@ -37,19 +40,26 @@ def test_the_same_study_from_two_associations_at_once_is_one_study(pair: Pair) -
     assert not any(event["again"] for event in archive.events("stored"))
 
 
-def test_other_bytes_under_the_same_uid_before_delivery_follow_the_policy(tmp_path: Path) -> None:
-    for policy, expected in (("newest", "second"), ("first", "first")):
-        with Gateway(tmp_path / policy, duplicates=policy) as gateway:
-            study = make_study(kind="ct")
-            with modality(gateway.port) as sender:
-                for series in ("first", "second"):
-                    study.data_sets[0].SeriesDescription = series
-                    assert sender.store(study.data_sets[0]).status == 0x0000
-            shown = gateway.wait_state(study.uid, "held")
-            assert shown["instances"] == 1
-            duplicate = [finding for finding in shown["findings"] if finding["rule"] == "DUP-01"]
-            assert [finding["severity"] for finding in duplicate] == ["warning"], expected
-            assert gateway.cli("spool", "verify").status == 0
+@pytest.mark.parametrize(("policy", "delivered"), [("newest", 1), ("first", 0)])
+def test_of_two_objects_under_one_uid_the_policy_says_which_is_delivered(
+    start_pair: Callable[..., Pair], policy: str, delivered: int
+) -> None:
+    gateway, archive = start_pair(duplicates=policy, settle_after="3s")
+    study = make_study(kind="ct")
+    gateway.import_documents(study)
+    digests = []
+    with modality(gateway.port) as sender:
+        for series in ("first", "second"):
+            study.data_sets[0].SeriesDescription = series
+            encoded = encode(study.data_sets[0], is_implicit_vr=False, is_little_endian=True)
+            assert encoded is not None
+            digests.append(hashlib.sha256(encoded).hexdigest())
+            assert sender.store(study.data_sets[0]).status == 0x0000
+    shown = gateway.wait_state(study.uid, "archived")
+    assert shown["instances"] == 1
+    assert [finding["severity"] for finding in shown["findings"] if finding["rule"] == "DUP-01"] == ["warning"]
+    assert archive.digests == {study.sop_instance_uids[0]: digests[delivered]}
+    assert gateway.cli("spool", "verify").status == 0
 
 
 def test_other_bytes_under_a_delivered_uid_are_held_and_never_sent(pair: Pair) -> None:
