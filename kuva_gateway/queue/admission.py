@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView, Unsettled
+from kuva_gateway.catalog.records import DestinationPlan, FindingLike, FindingRecord, StudyView, Unsettled
 from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateError
 
 STUDIES_PER_RUN = 200
@@ -68,7 +68,6 @@ class Admission:
         self._now = now
         self._admitted = admitted
         self._log = log
-        self._failed: dict[str, str] = {}  # studies that could not be judged, and why, so that it is said once
 
     def run(self) -> int:
         """Settle what is complete and judge what is open; returns how many verdicts were recorded.
@@ -101,24 +100,36 @@ class Admission:
         )
 
     def _judge_one(self, uid: str) -> VerdictLike | None:
+        view: list[StudyView] = []
         try:
-            verdict = self._judge_until_fresh(uid)
+            verdict = self._judge_until_fresh(uid, view.append)
         except CatalogUnavailableError:
             raise
         except (NotFoundError, StateError) as error:
             self._log.info("the study has moved on", study=uid, why=str(error))
             return None
         except Exception as error:
-            if self._failed.get(uid) != repr(error):
-                self._failed[uid] = repr(error)
-                self._log.error("a study could not be judged", study=uid, exc_info=True)
+            self._log.error("a study could not be judged", study=uid, exc_info=True)
+            if view:
+                self._hold(view[-1], error)
             return None
-        self._failed.pop(uid, None)
         return verdict
 
-    def _judge_until_fresh(self, uid: str) -> VerdictLike | None:
+    def _hold(self, view: StudyView, error: Exception) -> None:
+        """A fault of ours is a reason too: the study is held with it, and stands in no other study's way."""
+        finding = FindingRecord(
+            rule="QUA-02",
+            severity="hold",
+            where="study",
+            message=f"The study could not be judged: a fault of the gateway ({type(error).__name__})",
+            remedy="Report it to the gateway's makers, then judge the study again (studies recheck).",
+        )
+        studies.record_verdict(self._catalog, view, False, (finding,), self._destinations)
+
+    def _judge_until_fresh(self, uid: str, seen: Callable[[StudyView], None]) -> VerdictLike | None:
         for _ in range(TRIES):
             view = studies.view(self._catalog, uid)
+            seen(view)
             verdict = self._judge(view)
             if studies.record_verdict(self._catalog, view, verdict.passed, tuple(verdict.findings), self._destinations):
                 self._log.info(

@@ -169,7 +169,7 @@ def test_a_verdict_on_facts_that_moved_on_is_dropped_and_made_again(way: Line, d
     assert revisions[-1] > revisions[0]
 
 
-def test_one_study_that_cannot_be_judged_stops_no_other_and_is_said_once(way: Line, desk: Desk) -> None:
+def test_a_study_that_cannot_be_judged_is_held_with_that_reason_and_stops_no_other(way: Line, desk: Desk) -> None:
     bad, good = way.receive(1), way.receive(1)
     desk.ahead = timedelta(seconds=61)
 
@@ -182,9 +182,13 @@ def test_one_study_that_cannot_be_judged_stops_no_other_and_is_said_once(way: Li
     assert desk.run() == 1
     assert way.study(good.uid) == "accepted"
     assert desk.run() == 0
-    assert way.study(bad.uid) == "settled"
+    assert way.study(bad.uid) == "held"
+    (finding,) = studies.show(way.catalog, bad.uid)["findings"]
+    assert (finding["rule"], finding["severity"]) == ("QUA-02", "hold")
+    assert "ZeroDivisionError" in finding["message"]
     assert [fields["study"] for level, _, fields in way.log.lines if level == "error"] == [bad.uid]
     desk.judge = lambda view: Verdict(True)
+    assert studies.recheck(way.catalog, [bad.uid]) == 1
     assert desk.run() == 1
     assert way.study(bad.uid) == "accepted"
 
