@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from kuva_gateway.catalog.completion import recount
+from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.records import AskedInstance, CommitmentOutcome, CommitmentRecord, FailedInstance
 from kuva_gateway.catalog.session import Row, Session, maybe_moment, microseconds, moment
 from kuva_gateway.catalog.states import apply, move_ledger
@@ -15,7 +16,7 @@ NO_SUCH_INSTANCE = 0x0112
 """Failure Reason (0008,1197): no such object instance (PS3.3 C.14.1.1)."""
 
 _COMMITMENT = (
-    "SELECT c.*, e.study_id, e.state AS entry_state, s.uid FROM commitments c "
+    "SELECT c.*, e.study_id, s.uid, s.revision AS study_revision FROM commitments c "
     "JOIN entries e ON e.id = c.entry_id JOIN studies s ON s.id = e.study_id"
 )
 
@@ -100,9 +101,9 @@ def record_result(
     """Write a result: ``committed`` (class, instance), ``failed`` (class, instance, reason).
 
     Instances that were not asked about are passed over; the same result again changes nothing, and a failure counts
-    only while no newer transaction asks about the instance. 0112 (no such object instance) makes the instance pending
-    again and defers the entry, due at ``resend_at`` (None: at once); what follows from other reasons is the queue's to
-    decide.
+    only while no newer transaction of the study asks the destination about the instance. 0112 (no such object instance)
+    makes the instance pending again and defers the study's newest entry there, whichever asked, due at ``resend_at``
+    (None: at once); what follows from other reasons is the queue's to decide.
     """
     when = microseconds(at)
     with catalog.write() as session:
@@ -159,8 +160,9 @@ def _fail(
         one["instance_id"]
         for one in session.rows(
             "SELECT n.instance_id FROM commitment_instances n JOIN commitments c ON c.id = n.commitment_id "
-            "WHERE c.entry_id = ? AND c.id > ?",
-            row["entry_id"],
+            "JOIN entries e ON e.id = c.entry_id WHERE e.study_id = ? AND e.destination = ? AND c.id > ?",
+            row["study_id"],
+            row["destination"],
             row["id"],
         )
     }
@@ -184,14 +186,25 @@ def _fail(
 
 
 def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], when: int, due_at: int) -> None:
-    """sent -> pending for these instances, and the entry deferred for them."""
+    """sent -> pending for these instances, and what was sent of the study deferred for all that is pending.
+
+    The rows may be pending already, through an older revision's answer. An entry of an older revision gives way.
+    """
     ids = [failure.instance_id for failure in resend]
-    moved = move_ledger(session, "commitment_failed", row["study_id"], row["destination"], ids, at=when)
-    if moved and row["entry_state"] == "sent":
-        detail = {"instances": moved, "transaction_uid": row["transaction_uid"]}
-        apply(
-            session, "entry", row["entry_id"], "commitment_failed", detail=detail, due_at=due_at, next_attempt_at=due_at
-        )
+    move_ledger(session, "commitment_failed", row["study_id"], row["destination"], ids, at=when)
+    sent = session.rows(
+        "SELECT id, revision FROM entries WHERE study_id = ? AND destination = ? AND state = 'sent'",
+        row["study_id"],
+        row["destination"],
+    )
+    for entry in sent:
+        counts = ledger_counts(session, row["study_id"], row["destination"], entry["revision"])
+        if pending := counts.get("pending", 0):
+            detail = {"instances": pending, "transaction_uid": row["transaction_uid"]}
+            apply(
+                session, "entry", entry["id"], "commitment_failed", detail=detail, due_at=due_at, next_attempt_at=due_at
+            )
+    supersede(session, row["study_id"], row["study_revision"])
 
 
 def overdue(catalog: Catalog, now: datetime) -> list[CommitmentRecord]:

@@ -46,7 +46,7 @@ def ledger(hospital: Hospital) -> list[str]:
     return hospital.column("SELECT l.state FROM ledger l JOIN instances i ON i.id = l.instance_id ORDER BY i.uid")
 
 
-FIRST, SECOND = "1.2.1.1.1", "1.2.1.1.2"
+FIRST, SECOND, THIRD = "1.2.1.1.1", "1.2.1.1.2", "1.2.1.1.3"
 
 
 def test_a_commitment_to_everything_archives_entry_and_study(hospital: Hospital) -> None:
@@ -201,3 +201,63 @@ def test_an_older_revisions_answer_completes_its_entry_and_the_newer_one_sends_t
     hospital.judge("1.2.1", destinations=(ARCHIVE,))
     pending = entries.pending_instances(hospital.catalog, hospital.claimed())
     assert [one.sop_instance for one in pending] == ["1.2.1.1.3"]
+
+
+def two_revisions(hospital: Hospital) -> tuple[EntryRecord, EntryRecord]:
+    """Revision 1 sent two instances and asked 2.25.1; revision 2 sent a third one."""
+    first = asked(hospital)
+    hospital.receive(instance=3)
+    hospital.index()
+    hospital.settle()
+    assert hospital.judge()
+    return first, hospital.deliver()
+
+
+def states(hospital: Hospital) -> list[str]:
+    return hospital.column("SELECT state FROM entries ORDER BY id")
+
+
+def test_what_two_revisions_asked_about_and_the_archive_lacks_is_sent_again(hospital: Hospital) -> None:
+    _, second = two_revisions(hospital)
+    ask(hospital, second, "2.25.2")
+    assert result(hospital, SECOND, failed=((FIRST, NO_SUCH),)).resend == ()
+    assert ledger(hospital) == ["sent", "committed", "sent"]
+    assert [one.sop_instance for one in result(hospital, THIRD, failed=((FIRST, NO_SUCH),), uid="2.25.2").resend] == [
+        FIRST
+    ]
+    assert states(hospital) == ["superseded", "deferred"]
+    again = hospital.deliver()
+    assert again.id == second.id
+    ask(hospital, again, "2.25.3")
+    assert result(hospital, FIRST, uid="2.25.3").study_archived
+
+
+def test_an_older_revisions_answer_defers_the_newer_entry_that_is_sent(hospital: Hospital) -> None:
+    _, second = two_revisions(hospital)
+    found = result(hospital, SECOND, failed=((FIRST, NO_SUCH),))
+    assert [one.sop_instance for one in found.resend] == [FIRST]
+    assert states(hospital) == ["superseded", "deferred"]
+    assert [one.sop_instance for one in entries.pending_instances(hospital.catalog, hospital.claimed())] == [FIRST]
+    assert entries.next_due(hospital.catalog, "archive") == hospital.clock() + timedelta(minutes=1)
+    assert states(hospital)[second.id - 1] == "sending"
+
+
+def test_rows_that_are_pending_already_defer_the_entry_that_is_sent(hospital: Hospital) -> None:
+    _, second = two_revisions(hospital)
+    ask(hospital, second, "2.25.2")
+    with hospital.catalog.write() as session:
+        session.execute("UPDATE ledger SET state = 'pending' WHERE instance_id = 1")
+    result(hospital, SECOND, THIRD, failed=((FIRST, NO_SUCH),), uid="2.25.2")
+    assert states(hospital) == ["superseded", "deferred"]
+
+
+def test_an_entry_that_must_send_again_gives_way_to_a_revision_that_is_to_come(hospital: Hospital) -> None:
+    asked(hospital)
+    hospital.receive(instance=3)
+    hospital.index()
+    result(hospital, SECOND, failed=((FIRST, NO_SUCH),))
+    assert states(hospital) == ["superseded"]
+    hospital.settle()
+    assert hospital.judge()
+    pending = entries.pending_instances(hospital.catalog, hospital.claimed())
+    assert sorted(one.sop_instance for one in pending) == [FIRST, THIRD]
