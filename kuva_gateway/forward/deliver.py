@@ -91,8 +91,8 @@ def deliver(
     """Send ``instances`` in as few associations as their kinds need.
 
     ``priority`` is the C-STORE's own (0 medium, 1 high, 2 low). When ``stopping`` turns true, the instance in hand is
-    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise OSError or DamageError: that instance
-    is then for a person (QUA-01). What ``on_answer`` raises ends the delivery and passes through. ``on_associated`` is
+    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise DamageError or
+    FileNotFoundError: that instance is then for a person (QUA-01); after any other OSError it is tried again. What ``on_answer`` raises ends the delivery and passes through. ``on_associated`` is
     given each association, so that another thread may abort it.
     """
     attempt = _Attempt(
@@ -170,7 +170,7 @@ class _Attempt:
         except errors.NetworkError as error:
             return judge_break(error)
         except (OSError, HeaderError, DamageError) as error:
-            return outcome.unreadable(str(error) if isinstance(error, GatewayError) else type(error).__name__)
+            return _judge_file(error)
         return outcome.classify(answer.status, answer.comment)
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
@@ -185,6 +185,14 @@ class _Attempt:
         elif found.scope in (Scope.STUDY, Scope.DESTINATION):
             self.delivery.ended = found
         self.on_answer(instance, found)
+
+
+def _judge_file(error: OSError | HeaderError | DamageError) -> Outcome:
+    """Missing or other bytes are a person's matter (QUA-01); a file system that fails says nothing about the bytes."""
+    failed = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(failed, OSError) and not isinstance(failed, FileNotFoundError):
+        return outcome.not_read_now(failed.strerror or type(failed).__name__)
+    return outcome.unreadable(str(error) if isinstance(error, GatewayError) else type(error).__name__)
 
 
 def _data_set(file: BinaryIO, instance: Sendable) -> tuple[int, int]:

@@ -149,6 +149,17 @@ def context_rejected(sop_class: str, transfer_syntax: str) -> Outcome:
     )
 
 
+def not_read_now(comment: str) -> Outcome:
+    """Our own file system did not give the stored file; that says nothing about its bytes, so it is tried again."""
+    return Outcome(
+        kind=Kind.TEMPORARY,
+        scope=Scope.INSTANCE,
+        code="not-read",
+        meaning="stored file cannot be read now",
+        comment=comment,
+    )
+
+
 def unreadable(comment: str) -> Outcome:
     """The stored file cannot be read or is not what was received (QUA-01)."""
     return Outcome(

@@ -90,6 +90,6 @@ def _read(descriptor: int, slices: list[memoryview], offset: int, expected: int)
     try:
         count = os.preadv(descriptor, slices, offset) if expected else 0
     except OSError as error:
-        raise DamageError(f"a stored object cannot be read: {error.strerror}") from None
+        raise DamageError(f"a stored object cannot be read: {error.strerror}") from error
     if count != expected:
         raise DamageError("a stored object is shorter than its catalog entry says")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from pynetdicom import AllStoragePresentationContexts
@@ -217,6 +220,41 @@ def test_a_missing_or_damaged_file_is_for_a_person_and_the_others_go(shelf: Shel
     assert notes.stored == [0, 3]
     assert {o.code for _, o in delivery.failures} == {"unreadable"}
     assert archive.associations == 1
+
+
+def test_a_file_that_cannot_be_opened_now_is_tried_again_and_the_others_go(shelf: Shelf) -> None:
+    instances = [shelf.put(n) for n in range(3)]
+
+    def open_file(digest: str) -> BinaryIO:
+        if digest == instances[1].digest:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return shelf.open(digest)
+
+    notes = Notes()
+    with running() as archive:
+        delivery = deliver(call_to(archive.port), instances, open_file=open_file, on_answer=notes)
+    assert notes.stored == [0, 2]
+    assert [(o.kind, o.code) for _, o in delivery.failures] == [(Kind.TEMPORARY, "not-read")]
+    assert delivery.person is None
+
+
+def test_a_file_that_fails_while_it_is_sent_is_tried_again_and_the_others_go(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = [shelf.put(n, size=2_000_000) for n in range(3)]
+    bad = os.stat(shelf.path(instances[1].digest)).st_ino
+    preadv = os.preadv
+
+    def failing(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        if offset > 1_000_000 and os.fstat(descriptor).st_ino == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", failing)
+    with running() as archive:
+        delivery, notes = send(archive.port, shelf, instances)
+    assert notes.stored == [0, 2]
+    assert [(o.kind, o.code) for _, o in delivery.failures] == [(Kind.TEMPORARY, "not-read")]
 
 
 def test_a_file_of_another_instance_is_never_sent(shelf: Shelf) -> None:
