@@ -214,20 +214,26 @@ def _connect(target: Target, allowance: Allowance) -> socket.socket:
     """A TCP connection to the first address that takes one; the resolver's own time limits apply to the name."""
     try:
         addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise CannotConnect(f"{target.host} has no address: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that no name can have
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise CannotConnect(f"{target.host} has no address: {why}") from None
     failure = "no address"
     for family, kind, protocol, _, address in addresses:
-        connection = socket.socket(family, kind, protocol)
+        connection: socket.socket | None = None
         try:
+            connection = socket.socket(family, kind, protocol)
             failure = _try_address(connection, address, allowance)
+            if not failure:
+                set_options(connection)
+                return connection
+        except OSError as error:  # IPv6 switched off, no descriptor left: this address's failure, not the others'
+            failure = error.strerror or type(error).__name__
         except BaseException:
-            connection.close()
+            if connection is not None:
+                connection.close()
             raise
-        if not failure:
-            set_options(connection)
-            return connection
-        connection.close()
+        if connection is not None:
+            connection.close()
     raise CannotConnect(f"cannot connect to {target.host} port {target.port}: {failure}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ from kuva_gateway.network import (
     commands,
     connect,
     pdus,
+    requestor,
 )
 from tests.support import free_port, wait_until
 from tests.unit.network.peers import (
@@ -66,6 +68,35 @@ def test_nobody_there():
     assert isinstance(caught.value, NoAnswer)
     with pytest.raises(CannotConnect, match="no address"):
         connect(target(104, host="nobody.invalid"), CONTEXTS)
+
+
+def test_a_name_that_no_host_can_have_is_a_failure_to_connect():
+    with pytest.raises(CannotConnect, match="no address"):
+        connect(target(104, host="a" * 64 + ".example"), CONTEXTS)
+
+
+def test_an_address_of_a_family_that_is_switched_off_leaves_the_others(monkeypatch: pytest.MonkeyPatch):
+    resolve = socket.getaddrinfo
+
+    def resolve_with_unknown_family(*arguments: object, **keywords: object) -> list[object]:
+        found = resolve(*arguments, **keywords)
+        return [(socket.AF_UNSPEC, *found[0][1:]), *found]  # no socket of this family can be made: EAFNOSUPPORT
+
+    with listening() as acceptor:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve_with_unknown_family)
+        assert echo_through(acceptor.ports[0]) == 0
+    with pytest.raises(CannotConnect, match="refused"):
+        connect(target(free_port()), CONTEXTS)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EINVAL])
+def test_what_the_system_refuses_is_a_failure_to_connect(monkeypatch: pytest.MonkeyPatch, number: int):
+    def refuse(connection: socket.socket) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(requestor, "set_options", refuse)
+    with listening() as acceptor, pytest.raises(CannotConnect, match=os.strerror(number)):
+        connect(target(acceptor.ports[0]), CONTEXTS)
 
 
 def test_a_rejection_is_told_in_words():
