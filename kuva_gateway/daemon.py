@@ -35,14 +35,16 @@ from kuva_gateway.network.records import Listener
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
-from kuva_gateway.queue.lane import make_lane
+from kuva_gateway.queue.lane import Lane, make_lane
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.spool.receipt import Arrival
 
+# Seconds.
 ADMISSION_EVERY = 1.0
 QUEUE_EVERY = 1.0
+SHORTEST_TICK = 0.1
 CATALOG_PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -203,19 +205,34 @@ class Daemon:
 
     def _start_queue(self) -> None:
         assert self._catalog is not None
-        configuration, catalog = self.configuration, self._catalog
-        queue_log = log.get_logger("queue")
-        plans = parts.destination_plans(configuration)
-        reconciled = reconcile(catalog, plans)
-        if reconciled.changed or reconciled.planned or reconciled.orphaned:
+        catalog, queue_log = self._catalog, log.get_logger("queue")
+        self._follow_destinations(catalog, queue_log)
+        lanes = self._make_lanes(catalog, queue_log)
+        runner, commitments = self._make_delivery(catalog, lanes, queue_log)
+        admission = self._make_admission(catalog, runner, queue_log)
+        wakeups = self._make_wakeups(admission, runner, self._document_folder(catalog), queue_log)
+        self._admission, self._runner, self._commitments = admission, runner, commitments
+        commitments.start(lanes)
+        self._undo.append(("commitment", commitments.stop))
+        runner.start()
+        self._undo.append(("delivery", lambda: runner.stop(self.configuration.drain_timeout)))
+        wakeups.start()
+        self._undo.append(("clock", wakeups.stop))
+
+    def _follow_destinations(self, catalog: Catalog, queue_log: Any) -> None:
+        found = reconcile(catalog, parts.destination_plans(self.configuration))
+        if found.changed or found.planned or found.orphaned:
             queue_log.warning(
                 "the destinations have changed",
-                entries_changed=reconciled.changed,
-                studies_planned=reconciled.planned,
-                entries_without_destination=reconciled.orphaned,
+                entries_changed=found.changed,
+                studies_planned=found.planned,
+                entries_without_destination=found.orphaned,
             )
+
+    def _make_lanes(self, catalog: Catalog, queue_log: Any) -> list[Lane]:
+        configuration = self.configuration
         tls = parts.client_tls(configuration)
-        lanes = [
+        return [
             make_lane(
                 catalog,
                 destination,
@@ -229,7 +246,8 @@ class Daemon:
             )
             for destination in configuration.destinations
         ]
-        stopping = threading.Event()
+
+    def _make_delivery(self, catalog: Catalog, lanes: Sequence[Lane], queue_log: Any) -> tuple[Runner, Commitments]:
         commitments = Commitments(
             catalog,
             now=utc_now,
@@ -247,13 +265,17 @@ class Daemon:
             now=utc_now,
             rng=self._rng,
             log=queue_log,
-            stopping=stopping,
+            stopping=threading.Event(),
         )
         runner = Runner(lanes, tools)
-        admission = Admission(
+        return runner, commitments
+
+    def _make_admission(self, catalog: Catalog, runner: Runner, queue_log: Any) -> Admission:
+        configuration = self.configuration
+        return Admission(
             catalog,
             judge=parts.make_judge(configuration, catalog, utc_now),
-            destinations=plans,
+            destinations=parts.destination_plans(configuration),
             settle_after=timedelta(seconds=configuration.settle_after),
             settle_at_most=timedelta(seconds=configuration.settle_at_most),
             indexer_passed=lambda moment: self._indexer is not None and self._indexer.passed(moment),
@@ -262,24 +284,17 @@ class Daemon:
             admitted=runner.wake,
             log=queue_log,
         )
-        folder = self._document_folder(catalog)
-        wakeups = Wakeups(
+
+    def _make_wakeups(self, admission: Admission, runner: Runner, folder: DropFolder, queue_log: Any) -> Wakeups:
+        settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
+        return Wakeups(
             {
-                "admission": Tick(
-                    call=admission.run, every=min(ADMISSION_EVERY, max(configuration.settle_after / 2, 0.1))
-                ),
+                "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
-                "documents": Tick(call=folder.scan, every=max(configuration.documents.scan_every, 0.1)),
+                "documents": Tick(call=folder.scan, every=max(self.configuration.documents.scan_every, SHORTEST_TICK)),
             },
             log=queue_log,
         )
-        self._admission, self._runner, self._commitments = admission, runner, commitments
-        commitments.start(lanes)
-        self._undo.append(("commitment", commitments.stop))
-        runner.start()
-        self._undo.append(("delivery", lambda: runner.stop(configuration.drain_timeout)))
-        wakeups.start()
-        self._undo.append(("clock", wakeups.stop))
 
     def _document_folder(self, catalog: Catalog) -> DropFolder:
         configuration = self.configuration
