@@ -16,7 +16,9 @@ _DUE_NOW = ("queued", "deferred")
 
 
 def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """failed -> queued, due at once; deferred ones become due at once. None: all that can. Returns the ids changed.
+    """failed -> queued, due at once; deferred ones become due at once; what was refused of them is tried again.
+
+    None: all that can. Returns the ids changed.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str |
     with catalog.write() as session:
         for row in _chosen(session, ids, (*targets(ENTRY, "retried"), "deferred")):
             if row["state"] == "deferred":
-                _due_at_once(session, row["id"])
+                _due_at_once(session, row)
             else:
                 _retry_failed(session, row, by, reason, named=ids is not None)
             changed.append(row["id"])
@@ -78,13 +80,14 @@ def _chosen(session: Session, ids: Iterable[int] | None, states: tuple[str, ...]
     return [rows[entry_id] for entry_id in wanted]
 
 
-def _due_at_once(session: Session, entry_id: int) -> None:
+def _due_at_once(session: Session, row: Row) -> None:
     session.execute(
         "UPDATE entries SET due_at = ?, next_attempt_at = ? WHERE id = ? AND state = 'deferred'",
         session.at,
         session.at,
-        entry_id,
+        row["id"],
     )
+    failed_again_pending(session, row["study_id"], row["destination"])
 
 
 def _retry_failed(session: Session, row: Row, by: str, reason: str | None, *, named: bool) -> None:

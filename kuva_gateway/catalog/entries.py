@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = [
     "listing",
     "mark_failed",
     "mark_sent",
+    "newest",
     "next_due",
     "pending_instances",
     "record_attempt",
@@ -144,6 +146,17 @@ def find(catalog: Catalog, entry_id: int) -> EntryRecord | None:
     return None if row is None else _record(row)
 
 
+def newest(catalog: Catalog, entry_id: int) -> int:
+    """The newest entry of the same study and destination, which answers for what older ones sent."""
+    with catalog.read() as session:
+        found = session.value(
+            "SELECT n.id FROM entries e JOIN entries n ON n.study_id = e.study_id AND n.destination = e.destination "
+            "WHERE e.id = ? ORDER BY n.revision DESC LIMIT 1",
+            entry_id,
+        )
+    return entry_id if found is None else int(found)
+
+
 def _get(session: Session, entry_id: int) -> Row:
     row = session.one(_ENTRY + " WHERE e.id = ?", entry_id)
     if row is None:
@@ -230,11 +243,12 @@ def mark_failed(catalog: Catalog, entry_id: int, codes: Mapping[int, str], at: d
     return changed
 
 
-def delivered(catalog: Catalog, entry_id: int, attempt: AttemptRecord) -> None:
+def delivered(catalog: Catalog, entry_id: int, attempt: AttemptRecord) -> bool:
     """sending -> sent, all of it.
 
     Where the destination offers no commitment, or all is committed already, the entry is complete, and with the last
-    one the study archived.
+    one the study archived. False: the rest was refused, in a late commitment result for one, and the entry failed with
+    that code.
 
     Raises
     ------
@@ -244,13 +258,29 @@ def delivered(catalog: Catalog, entry_id: int, attempt: AttemptRecord) -> None:
     with catalog.write() as session:
         row = _get(session, entry_id)
         counts = ledger_counts(session, row["study_id"], row["destination"], row["revision"])
-        missing = counts.get("pending", 0) + counts.get("failed", 0)
-        if missing:
+        if missing := counts.get("pending", 0):
             raise StateError(f"entry {entry_id} is not delivered: {missing} instances are not sent")
+        if refused := counts.get("failed", 0):
+            _fail(session, row, _refused(session, row, attempt, refused), "refused", "delivery")
+            return False
         _write_attempt(session, entry_id, "delivery", attempt)
         detail = {"attempt": row["attempts"], "sent": attempt.sent}
         apply(session, "entry", entry_id, "delivered", detail=detail, due_at=None, next_attempt_at=None, owner="")
         recount(session, row["study_id"], row["destination"])
+    return True
+
+
+def _refused(session: Session, row: Row, attempt: AttemptRecord, instances: int) -> AttemptRecord:
+    """The attempt that sent everything else, with the code of what the destination refused."""
+    code = session.value(
+        "SELECT code FROM ledger WHERE study_id = ? AND destination = ? AND revision <= ? AND state = 'failed' "
+        "ORDER BY changed_at DESC, instance_id LIMIT 1",
+        row["study_id"],
+        row["destination"],
+        row["revision"],
+    )
+    meaning = "the destination refused instances before or meanwhile"
+    return replace(attempt, outcome="refused", scope="instance", code=code, meaning=meaning, failed=instances)
 
 
 def defer(catalog: Catalog, entry_id: int, next_attempt_at: datetime, attempt: AttemptRecord | None) -> None:
@@ -272,21 +302,26 @@ def defer(catalog: Catalog, entry_id: int, next_attempt_at: datetime, attempt: A
 
 
 def fail(catalog: Catalog, entry_id: int, attempt: AttemptRecord, *, gave_up: bool = False) -> None:
-    """sending (or sent, when the archive will not commit) -> failed: a person is needed."""
+    """sending (or sent, or deferred since, when the archive will not commit) -> failed: a person is needed."""
     with catalog.write() as session:
         row = _get(session, entry_id)
-        _write_attempt(session, entry_id, "delivery" if row["state"] == "sending" else "commitment", attempt)
-        apply(
-            session,
-            "entry",
-            entry_id,
-            "gave_up" if gave_up else "refused",
-            detail={"attempt": row["attempts"], "code": attempt.code},
-            due_at=None,
-            next_attempt_at=None,
-            owner="",
-            last_error=_last_error(attempt),
-        )
+        kind = "delivery" if row["state"] == "sending" else "commitment"
+        _fail(session, row, attempt, "gave_up" if gave_up else "refused", kind)
+
+
+def _fail(session: Session, row: Row, attempt: AttemptRecord, event: str, kind: str) -> None:
+    _write_attempt(session, row["id"], kind, attempt)
+    apply(
+        session,
+        "entry",
+        row["id"],
+        event,
+        detail={"attempt": row["attempts"], "code": attempt.code},
+        due_at=None,
+        next_attempt_at=None,
+        owner="",
+        last_error=_last_error(attempt),
+    )
 
 
 def record_attempt(catalog: Catalog, entry_id: int, attempt: AttemptRecord, *, kind: str = "commitment") -> None:

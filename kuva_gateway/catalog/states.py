@@ -49,6 +49,7 @@ ENTRY: Mapping[tuple[str, str], str] = {
     ("sent", "committed"): "archived",
     ("sent", "commitment_failed"): "deferred",
     ("sent", "refused"): "failed",
+    ("deferred", "refused"): "failed",
     ("queued", "held"): "held",
     ("deferred", "held"): "held",
     ("held", "released"): "queued",

@@ -324,20 +324,21 @@ class Commitments:
         return timedelta() if lane is None or times < 1 else lane.patience.schedule.delay(times, self._rng)
 
     def _uncommitted(self, destination: str, found: CommitmentOutcome, now: datetime) -> None:
-        """Instances that were not committed for another reason than 0112 (STC-01)."""
+        """Instances that were not committed for another reason than 0112 (STC-01), whichever revision asked."""
         assert found.entry_id is not None
+        entry_id = entries.newest(self._catalog, found.entry_id)
         cures = {instance.instance_id: classify_commitment(instance.reason) for instance in found.failed}
         person = [instance for instance in found.failed if cures[instance.instance_id] is Missing.PERSON]
         at_once = [number for number, cure in cures.items() if cure is Missing.NEW_TRANSACTION]
         later = [number for number, cure in cures.items() if cure is Missing.ASK_LATER]
         for numbers, quick in ((at_once, True), (later, False)):
             if numbers:
-                due_at = now + self._ask_again_pause(destination, found.entry_id, at_once=quick)
-                commitments.ask(self._catalog, found.entry_id, self._new_uid(), numbers, due_at)
+                due_at = now + self._ask_again_pause(destination, entry_id, at_once=quick)
+                commitments.ask(self._catalog, entry_id, self._new_uid(), numbers, due_at)
         if person:
             codes = {instance.instance_id: f"{instance.reason:04X}" for instance in person}
-            entries.mark_failed(self._catalog, found.entry_id, codes, now)
-            self._fail(found.entry_id, not_committed(now, person[0].reason, len(person)))
+            entries.mark_failed(self._catalog, entry_id, codes, now)
+            self._fail(entry_id, not_committed(now, person[0].reason, len(person)))
 
     def _fail(self, entry_id: int, attempt: AttemptRecord) -> None:
         try:

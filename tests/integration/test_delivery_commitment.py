@@ -232,6 +232,27 @@ def test_a_conflict_is_for_a_person_with_the_reason(way: Line, reason: int) -> N
         way.stop()
 
 
+def test_a_result_that_lacks_one_and_refuses_another_is_for_a_person_once(way: Line) -> None:
+    def reports(uid: str, refs: list[Reference]) -> Iterable[Report]:
+        if len(refs) == 3:
+            return [Report(committed=refs[2:], failed=[(*refs[0], 0x0112), (*refs[1], 0x0119)])]
+        return [Report(committed=refs)]
+
+    with running(Script(reports=reports)) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(3)
+        way.accept()
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "0119"
+        assert len(archive.requests) == 3
+        entries.retry(way.catalog, [entry["id"]], by="anna")
+        assert way.runner is not None
+        way.runner.wake("archive")
+        way.wait_for(sent.uid, "archived")
+        assert len(archive.requests) == 5
+        way.stop()
+
+
 def test_a_duplicate_transaction_is_asked_again_under_a_new_one(way: Line) -> None:
     asked: list[str] = []
 

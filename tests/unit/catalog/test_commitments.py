@@ -261,3 +261,47 @@ def test_an_entry_that_must_send_again_gives_way_to_a_revision_that_is_to_come(h
     assert hospital.judge()
     pending = entries.pending_instances(hospital.catalog, hospital.claimed())
     assert sorted(one.sop_instance for one in pending) == [FIRST, THIRD]
+
+
+def test_a_result_that_lacks_one_and_refuses_another_needs_a_person(hospital: Hospital) -> None:
+    entry = asked(hospital)
+    found = result(hospital, failed=((FIRST, NO_SUCH), (SECOND, CONFLICT)))
+    assert states(hospital) == ["deferred"]
+    entries.mark_failed(hospital.catalog, entry.id, {found.failed[0].instance_id: "0119"}, hospital.clock())
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("not_committed", code="0119"))
+    assert (states(hospital), ledger(hospital)) == (["failed"], ["pending", "failed"])
+    assert hospital.claim() is None
+    assert hospital.column("SELECT kind FROM attempts ORDER BY id DESC LIMIT 1") == ["commitment"]
+    entries.retry(hospital.catalog, [entry.id], by="anna")
+    hospital.deliver()
+    assert (states(hospital), ledger(hospital)) == (["sent"], ["sent", "sent"])
+
+
+def test_an_entry_of_which_something_was_refused_meanwhile_ends_with_that_code(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    first, second = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
+    entries.mark_sent(hospital.catalog, entry.id, [first, second], hospital.clock())
+    entries.mark_failed(hospital.catalog, entry.id, {second: "0119"}, hospital.clock())
+    assert not entries.delivered(hospital.catalog, entry.id, hospital.attempt(sent=2))
+    assert (states(hospital), ledger(hospital)) == (["failed"], ["sent", "failed"])
+    [row] = entries.listing(hospital.catalog)
+    assert row["last_error"]["code"] == "0119"
+    assert hospital.rows("SELECT outcome, scope, code, failed, sent FROM attempts") == [
+        {"outcome": "refused", "scope": "instance", "code": "0119", "failed": 1, "sent": 2}
+    ]
+
+
+def test_a_deferred_entry_that_is_tried_again_sends_what_was_refused_too(hospital: Hospital) -> None:
+    entry = asked(hospital)
+    found = result(hospital, failed=((FIRST, NO_SUCH), (SECOND, CONFLICT)))
+    entries.mark_failed(hospital.catalog, entry.id, {found.failed[0].instance_id: "0119"}, hospital.clock())
+    assert entries.retry(hospital.catalog, [entry.id], by="anna") == [entry.id]
+    assert ledger(hospital) == ["pending", "pending"]
+
+
+def test_the_newest_entry_answers_for_what_an_older_one_sent(hospital: Hospital) -> None:
+    first, second = two_revisions(hospital)
+    assert entries.newest(hospital.catalog, first.id) == second.id
+    assert entries.newest(hospital.catalog, second.id) == second.id
+    assert entries.newest(hospital.catalog, 99) == 99
