@@ -91,9 +91,9 @@ def deliver(
     """Send ``instances`` in as few associations as their kinds need.
 
     ``priority`` is the C-STORE's own (0 medium, 1 high, 2 low). When ``stopping`` turns true, the instance in hand is
-    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise DamageError or
-    FileNotFoundError: that instance is then for a person (QUA-01); after any other OSError it is tried again. What ``on_answer`` raises ends the delivery and passes through. ``on_associated`` is
-    given each association, so that another thread may abort it.
+    finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise DamageError or FileNotFoundError: that
+    instance is then for a person (QUA-01); after any other OSError it is tried again. What ``on_answer`` raises ends
+    the delivery and passes through. ``on_associated`` is given each association, so that another thread may abort it.
     """
     attempt = _Attempt(
         call=call,
