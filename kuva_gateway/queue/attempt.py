@@ -32,6 +32,7 @@ from kuva_gateway.queue.marks import Marks
 LEDGER_DIFFERS = Outcome(
     kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
 )
+NO_LONGER_OURS = "the entry's lease is no longer this attempt's"
 CATALOG_PAUSE = 1.0  # seconds between tries to write down what became of an attempt while the catalog is away
 
 
@@ -59,6 +60,7 @@ class Attempt:
     entry: EntryRecord
     marks: Marks = field(init=False)
     warnings: int = 0
+    stored: int = 0
     _association: RequestorAssociation | None = None
     _lost: threading.Event = field(default_factory=threading.Event)
     _renewed_at: datetime = field(init=False)
@@ -68,8 +70,24 @@ class Attempt:
         self._renewed_at = self.tools.now()
 
     def run(self) -> Decision:
-        """Deliver what is pending and write down what became of it."""
+        """Deliver what is pending and write down what became of it.
+
+        A fault of our own, whatever it is, is an attempt that failed: the entry is tried again by the schedule.
+        """
         started = self.tools.now()
+        try:
+            return self._deliver(started)
+        except CatalogUnavailableError:
+            raise
+        except Exception as error:
+            self.tools.log.error("an attempt failed in the gateway itself", entry=self.entry.id, exc_info=True)
+            delivery = Delivery(stored=self.stored, ended=_fault(error))
+            decision = self._later(_fault(error))
+            self._persist(lambda: self._record(started, delivery, decision))
+            self._react(delivery, decision, started)
+            return decision
+
+    def _deliver(self, started: datetime) -> Decision:
         pending = self._pending()
         if pending is None:
             return self._leave()
@@ -99,7 +117,7 @@ class Attempt:
         if now - self._renewed_at < self.tools.lease / 3:
             return
         self._renewed_at = now
-        if not entries.renew(self.tools.catalog, self.entry.id, self.tools.owner, now + self.tools.lease):
+        if not entries.renew(self.tools.catalog, self.entry.id, self.entry.owner, now + self.tools.lease):
             self._lost.set()
 
     def abort(self) -> None:
@@ -123,7 +141,7 @@ class Attempt:
 
     def _leave(self) -> Decision:
         """Let the lease run out, so that whoever takes the entry up knows that it was left in the middle."""
-        entries.renew(self.tools.catalog, self.entry.id, self.tools.owner, self.tools.now())
+        entries.renew(self.tools.catalog, self.entry.id, self.entry.owner, self.tools.now())
         return Decision(next=Next.RETURNED)
 
     def _over(self) -> bool:
@@ -131,6 +149,7 @@ class Attempt:
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
         self.warnings += found.kind is Kind.WARNING
+        self.stored += found.stored
         # Unknown counts as sent where commitment will tell: 0112 makes it pending again, nothing is sent twice blindly.
         if found.stored or (found.kind is Kind.UNKNOWN and self.lane.commitment):
             try:
@@ -166,22 +185,24 @@ class Attempt:
         )
 
     def _record(self, started: datetime, delivery: Delivery, decision: Decision) -> None:
-        """Marks, state and attempt, in one transaction."""
+        """Marks, then state and attempt in one transaction, if the lease is still this attempt's."""
         catalog, entry, now = self.tools.catalog, self.entry, self.tools.now()
         self.marks.flush()
         attempt = at_delivery(started, now, delivery, decision, warnings=self.warnings)
-        if decision.next is Next.DELIVERED:
-            with catalog.write():
+        with catalog.write():
+            found = entries.find(catalog, entry.id)
+            if found is None or (found.state, found.owner) != ("sending", entry.owner):
+                raise StateError(NO_LONGER_OURS)
+            if decision.next is Next.DELIVERED:
                 entries.delivered(catalog, entry.id, attempt)
                 if self.lane.commitment:
                     self.tools.commitments.plan(entry, started)
-        elif decision.next is Next.DEFERRED:
-            assert decision.due_at is not None
-            entries.defer(catalog, entry.id, decision.due_at, attempt)
-        elif decision.next is Next.RETURNED:
-            entries.defer(catalog, entry.id, now, None)
-        else:
-            with catalog.write():
+            elif decision.next is Next.DEFERRED:
+                assert decision.due_at is not None
+                entries.defer(catalog, entry.id, decision.due_at, attempt)
+            elif decision.next is Next.RETURNED:
+                entries.defer(catalog, entry.id, now, None)
+            else:
                 entries.mark_failed(catalog, entry.id, _persons(delivery), now)
                 entries.fail(catalog, entry.id, attempt, gave_up=decision.next is Next.GAVE_UP)
 
@@ -224,6 +245,17 @@ class Attempt:
             next_attempt_at=decision.due_at.isoformat() if decision.due_at else None,
             seconds=round((self.tools.now() - started).total_seconds(), 3),
         )
+
+
+def _fault(error: Exception) -> Outcome:
+    """What nobody foresaw; the error's own words may hold anything, so only its type is told."""
+    return Outcome(
+        kind=Kind.TEMPORARY,
+        scope=Scope.STUDY,
+        code="fault",
+        meaning="a fault of the gateway itself",
+        comment=type(error).__name__,
+    )
 
 
 def _persons(delivery: Delivery) -> dict[int, str]:

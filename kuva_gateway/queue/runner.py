@@ -71,7 +71,7 @@ class LaneWorkers:
         self._tools = tools
         self._changed = threading.Condition()
         self._wakes = 0
-        self._in_hand: dict[int, Attempt] = {}
+        self._in_hand: dict[str, Attempt] = {}  # by the owner of the lease, which is one attempt's alone
         self._threads = [
             threading.Thread(target=self._run, name=f"deliver {lane.name} {number}")
             for number in range(1, lane.workers + 1)
@@ -135,17 +135,18 @@ class LaneWorkers:
             self.wake()
             self._tools.commitments.wake(self._lane.name)
         tools = self._tools
-        entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, tools.owner)
+        owner = f"{tools.owner}/{tools.rng.getrandbits(64):016x}"
+        entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, owner)
         if entry is None:
             return self._until_due()
         attempt = Attempt(tools, self._lane, entry)
         with self._changed:
-            self._in_hand[entry.id] = attempt
+            self._in_hand[owner] = attempt
         try:
             attempt.run()
         finally:
             with self._changed:
-                del self._in_hand[entry.id]
+                del self._in_hand[owner]
         return 0.0
 
     def _until_due(self) -> float:

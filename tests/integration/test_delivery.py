@@ -14,6 +14,8 @@ from kuva_gateway.catalog.records import FindingRecord
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.deliver import deliver
 from kuva_gateway.network.timers import Timers
+from kuva_gateway.queue import attempt
+from kuva_gateway.queue.schedule import Tick, Wakeups
 from tests.support import free_port, wait_until
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import MR
@@ -369,6 +371,67 @@ def test_an_instance_that_is_damaged_in_the_spool_is_for_a_person(way: Line) -> 
         assert entry["last_error"]["code"] == "unreadable"
         assert len(archive.stored) == 1
         way.stop()
+
+
+def test_a_fault_that_nobody_foresaw_is_a_failed_attempt_and_is_tried_again(
+    way: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = way.receive(2)
+    faults = iter([True])
+
+    def fail_once(*arguments: object, **keywords: object) -> object:
+        if next(faults, False):
+            raise KeyError("010190-999W")
+        return deliver(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(attempt, "deliver", fail_once)
+    with running() as archive:
+        way.start(destination(archive.port))
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        way.stop()
+    with way.catalog.read() as session:
+        tried = session.rows("SELECT outcome, code, comment FROM attempts WHERE kind = 'delivery' ORDER BY id")
+    assert tried == [
+        {"outcome": "deferred", "code": "fault", "comment": "KeyError"},
+        {"outcome": "delivered", "code": "", "comment": ""},
+    ]
+
+
+def test_a_worker_whose_lease_another_one_of_the_same_gateway_took_over_leaves_the_entry_alone(way: Line) -> None:
+    sent = way.receive(2)
+    came, may_go = [threading.Event(), threading.Event()], [threading.Event(), threading.Event()]
+    turns = iter((0, 1))
+
+    def status(uid: str) -> int:
+        turn = next(turns, None)
+        if turn is not None:
+            came[turn].set()
+            may_go[turn].wait(20)
+        return 0
+
+    def said(what: str) -> list[str]:
+        return [fields["why"] for _, event, fields in way.log.lines if event == what]
+
+    with running(Script(status=status, commitment=False)) as archive:
+        way.build(uncommitted(archive.port, workers=2), lease=timedelta(seconds=1))  # type: ignore[arg-type]
+        way.accept()
+        assert way.runner is not None
+        way.runner.start()  # nobody ticks, so the first worker's lease runs out
+        assert came[0].wait(20)
+        runner = way.runner
+        wait_until(lambda: runner.wake() or came[1].is_set(), what="the second worker at work")
+        way.wakeups = Wakeups({"runner": Tick(call=runner.tick, every=0.1)}, log=way.log)
+        way.wakeups.start()
+        runner.tick()
+        may_go[0].set()
+        wait_until(lambda: said("the entry is not as it was left"), what="the first worker's end")
+        assert way.entry(sent.uid)["state"] == "sending"
+        may_go[1].set()
+        assert way.wait_for(sent.uid, "sent")["attempts"] == 2
+        way.stop()
+        assert len(archive.requests) == 3, "the first worker stops after the instance in hand"
+    assert "a worker failed" not in [event for _, event, _ in way.log.lines]
 
 
 def test_stopping_leaves_no_thread(way: Line) -> None:
