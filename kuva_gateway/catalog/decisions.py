@@ -12,8 +12,6 @@ from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import ENTRY, apply, targets
 from kuva_gateway.errors import NotFoundError, StateError
 
-_DUE_NOW = ("queued", "deferred")
-
 
 def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
     """failed -> queued, due at once; deferred ones become due at once; what was refused of them is tried again.
@@ -30,10 +28,11 @@ def retry(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str |
     changed = []
     with catalog.write() as session:
         for row in _chosen(session, ids, (*targets(ENTRY, "retried"), "deferred")):
+            _refuse_older(row)
             if row["state"] == "deferred":
                 _due_at_once(session, row)
             else:
-                _retry_failed(session, row, by, reason, named=ids is not None)
+                _retry_failed(session, row, by, reason)
             changed.append(row["id"])
     return changed
 
@@ -49,7 +48,10 @@ def release(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str
 
 
 def cancel(catalog: Catalog, ids: Iterable[int] | None, *, by: str, reason: str | None = None) -> list[int]:
-    """Unfinished -> cancelled; otherwise as :func:`retry`. One that is being sent finishes the instance in hand."""
+    """Unfinished -> cancelled; otherwise as :func:`retry`, but of any revision, since nothing goes for it.
+
+    One that is being sent finishes the instance in hand.
+    """
     return _decide(catalog, ids, "cancelled", by, reason, due=False)
 
 
@@ -59,6 +61,8 @@ def _decide(
     with catalog.write() as session:
         rows = _chosen(session, ids, targets(ENTRY, event))
         for row in rows:
+            if event != "cancelled":
+                _refuse_older(row)
             moment = session.at if due else None
             columns: dict[str, Any] = {"due_at": moment, "next_attempt_at": moment}
             apply(session, "entry", row["id"], event, by=by, detail=_why(reason), **columns)
@@ -80,6 +84,11 @@ def _chosen(session: Session, ids: Iterable[int] | None, states: tuple[str, ...]
     return [rows[entry_id] for entry_id in wanted]
 
 
+def _refuse_older(row: Row) -> None:
+    if row["revision"] != row["study_revision"]:
+        raise StateError(f"entry {row['id']} is of revision {row['revision']}; its study has a newer one")
+
+
 def _due_at_once(session: Session, row: Row) -> None:
     session.execute(
         "UPDATE entries SET due_at = ?, next_attempt_at = ? WHERE id = ? AND state = 'deferred'",
@@ -90,9 +99,7 @@ def _due_at_once(session: Session, row: Row) -> None:
     failed_again_pending(session, row["study_id"], row["destination"])
 
 
-def _retry_failed(session: Session, row: Row, by: str, reason: str | None, *, named: bool) -> None:
-    if named and row["revision"] != row["study_revision"]:
-        raise StateError(f"entry {row['id']} is of revision {row['revision']}; its study has a newer one")
+def _retry_failed(session: Session, row: Row, by: str, reason: str | None) -> None:
     apply(
         session,
         "entry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from kuva_gateway.catalog.completion import complete_study, ledger_counts, recount
@@ -14,7 +15,7 @@ def plan_entries(session: Session, study: Row, destinations: Sequence[Destinatio
     """Make the entries that the study's present revision lacks; ``study`` needs ``id`` and ``revision``.
 
     The ledger is inherited: what was sent or committed in an older revision is not pending again, and an entry with
-    nothing left to do completes at once.
+    nothing left to do completes at once. An entry in place of one that a person held is held by the same person.
     """
     for plan in destinations:
         present = session.value(
@@ -29,9 +30,9 @@ def plan_entries(session: Session, study: Row, destinations: Sequence[Destinatio
 
 
 def supersede(session: Session, study_id: int, revision: int) -> None:
-    """queued, deferred -> superseded for the study's entries of revisions before ``revision``."""
+    """queued, deferred, held -> superseded for the study's entries of revisions before ``revision``."""
     rows = session.rows(
-        "SELECT id FROM entries WHERE study_id = ? AND revision < ? AND state IN ('queued', 'deferred')",
+        "SELECT id FROM entries WHERE study_id = ? AND revision < ? AND state IN ('queued', 'deferred', 'held')",
         study_id,
         revision,
     )
@@ -80,16 +81,37 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
         sent=0,
         committed=0,
     )
-    _complete_at_once(session, entry_id, study, plan)
+    if not _complete_at_once(session, entry_id, study, plan):
+        _hold_still(session, entry_id, study, plan)
     recount(session, study["id"], plan.name)
 
 
-def _complete_at_once(session: Session, entry_id: int, study: Row, plan: DestinationPlan) -> None:
-    """Lead an entry whose instances are all there already through its states, without a worker."""
+def _complete_at_once(session: Session, entry_id: int, study: Row, plan: DestinationPlan) -> bool:
+    """Lead an entry whose instances are all there already through its states, without a worker; False: not all are."""
     counts = ledger_counts(session, study["id"], plan.name, study["revision"])
     there = counts.get("committed", 0) + (0 if plan.commitment else counts.get("sent", 0))
     if there != sum(counts.values()):
-        return
+        return False
     detail = {"nothing_pending": True}
     apply(session, "entry", entry_id, "claimed", detail=detail)
     apply(session, "entry", entry_id, "delivered", detail=detail, due_at=None, next_attempt_at=None)
+    return True
+
+
+def _hold_still(session: Session, entry_id: int, study: Row, plan: DestinationPlan) -> None:
+    """Hold an entry whose forerunner a person held when it was superseded: by the same person, for the same reason."""
+    forerunner = session.value(
+        "SELECT id FROM entries WHERE study_id = ? AND destination = ? AND revision < ? ORDER BY revision DESC LIMIT 1",
+        study["id"],
+        plan.name,
+        study["revision"],
+    )
+    last = session.rows(
+        "SELECT event, from_state, actor, detail FROM history WHERE entry_id = ? AND event IN ('held', 'new_revision') "
+        "ORDER BY id DESC LIMIT 2",
+        forerunner,
+    )
+    if len(last) == 2 and (last[0]["event"], last[0]["from_state"]) == ("new_revision", "held"):
+        held = last[1]
+        detail = json.loads(held["detail"])
+        apply(session, "entry", entry_id, "held", by=held["actor"], detail=detail, due_at=None, next_attempt_at=None)

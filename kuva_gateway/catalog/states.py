@@ -61,6 +61,7 @@ ENTRY: Mapping[tuple[str, str], str] = {
     ("sent", "cancelled"): "cancelled",
     ("queued", "new_revision"): "superseded",
     ("deferred", "new_revision"): "superseded",
+    ("held", "new_revision"): "superseded",
 }
 
 LEDGER: Mapping[tuple[str, str], str] = {

@@ -363,6 +363,44 @@ def test_a_held_entry_waits_until_it_is_released(hospital: Hospital) -> None:
     ]
 
 
+def test_what_a_person_held_stays_held_when_its_study_grows(hospital: Hospital) -> None:
+    hospital.accept(destinations=(ARCHIVE, COPY))
+    entries.hold(hospital.catalog, [1], by="anna", reason="maintenance")
+    for number in (3, 4):
+        hospital.receive(instance=number)
+        hospital.index()
+        hospital.settle()
+        assert hospital.judge(destinations=(ARCHIVE, COPY))
+    assert states(hospital) == ["superseded", "superseded", "superseded", "superseded", "held", "queued"]
+    assert hospital.claim() is None
+    assert hospital.rows("SELECT actor, detail FROM history WHERE event = 'held' AND entry_id = 5") == [
+        {"actor": "anna", "detail": '{"reason":"maintenance"}'}
+    ]
+    with pytest.raises(StateError, match="entry 1 is of revision 1; its study has a newer one"):
+        entries.release(hospital.catalog, [1], by="anna")
+    entries.release(hospital.catalog, [5], by="anna")
+    assert len(entries.pending_instances(hospital.catalog, hospital.claimed())) == 4
+
+
+def test_what_a_person_let_go_again_is_not_held_when_its_study_grows(hospital: Hospital) -> None:
+    hospital.accept()
+    entries.hold(hospital.catalog, [1], by="anna")
+    entries.release(hospital.catalog, [1], by="anna")
+    hospital.receive(instance=3)
+    hospital.index()
+    hospital.settle()
+    assert hospital.judge()
+    assert hospital.claimed().revision == 2
+
+
+def test_a_failed_entry_of_an_older_revision_can_still_be_cancelled(hospital: Hospital) -> None:
+    hospital.accept()
+    entries.fail(hospital.catalog, hospital.claimed().id, hospital.attempt("refused", code="A900"))
+    hospital.receive(instance=3)
+    hospital.index()
+    assert entries.cancel(hospital.catalog, [1], by="anna") == [1]
+
+
 def test_a_cancelled_entry_never_goes(hospital: Hospital) -> None:
     hospital.accept()
     entry = hospital.claimed()
