@@ -19,6 +19,7 @@ _COMMITMENT = (
     "SELECT c.*, e.study_id, s.uid, s.revision AS study_revision FROM commitments c "
     "JOIN entries e ON e.id = c.entry_id JOIN studies s ON s.id = e.study_id"
 )
+_OVERDUE = " WHERE c.destination = ? AND c.due_at <= ? ORDER BY c.due_at, c.id LIMIT ?"
 
 
 def ask(catalog: Catalog, entry_id: int, transaction_uid: str, instance_ids: Iterable[int], due_at: datetime) -> None:
@@ -207,10 +208,13 @@ def _send_again(session: Session, row: Row, resend: tuple[FailedInstance, ...], 
     supersede(session, row["study_id"], row["study_revision"])
 
 
-def overdue(catalog: Catalog, now: datetime) -> list[CommitmentRecord]:
-    """Transactions that still wait for an answer and were due at ``now``, and that no newer one has replaced."""
+def overdue(catalog: Catalog, destination: str, now: datetime, *, limit: int) -> list[CommitmentRecord]:
+    """The ``limit`` oldest transactions that wait for the destination's answer and were due at ``now``.
+
+    None that a newer one has replaced.
+    """
     with catalog.read() as session:
-        rows = session.rows(_COMMITMENT + " WHERE c.due_at <= ? ORDER BY c.due_at, c.id", microseconds(now))
+        rows = session.rows(_COMMITMENT + _OVERDUE, destination, microseconds(now), limit)
         return [_record(session, row) for row in rows]
 
 

@@ -61,10 +61,10 @@ _CLAIMABLE = (
 
 
 def claim(catalog: Catalog, destination: str, now: datetime, lease: timedelta, owner: str) -> EntryRecord | None:
-    """The most urgent due entry of an accepted or archived study, now ``sending`` and leased to ``owner``; None: nothing is due.
+    """The most urgent due entry, now ``sending`` and leased to ``owner``; None: nothing is due.
 
-    No two callers get the same entry. An entry whose lease has run out is due again, and says so (``resumed``). A
-    destination that rests gets nothing before its rest is over.
+    Its study is accepted, or archived already. No two callers get the same entry. An entry whose lease has run out is
+    due again, and says so (``resumed``). A destination that rests gets nothing before its rest is over.
     """
     due = microseconds(now)
     with catalog.read() as session:

@@ -363,7 +363,9 @@ class Commitment(Table):
         table_name = "commitments"
 
 
-Commitment.add_index(Commitment.index(Commitment.due_at, where=SQL("due_at IS NOT NULL"), name="commitments_due"))
+Commitment.add_index(
+    Commitment.index(Commitment.destination, Commitment.due_at, Commitment.id, where=_DUE, name="commitments_due")
+)
 
 
 class CommitmentInstance(Table):

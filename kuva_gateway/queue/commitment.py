@@ -119,9 +119,9 @@ class Commitments:
         if lane.resting.wait() is not None:
             return 0
         soon = self._now() + timedelta(microseconds=1)
-        due = [record for record in commitments.overdue(self._catalog, soon) if record.destination == lane.name]
         limit = QUESTIONS_PER_ASSOCIATION if lane.name in self._elsewhere else 1
-        questions = [question for record in due[:limit] for question in self._question(lane, record)]
+        due = commitments.overdue(self._catalog, lane.name, soon, limit=limit)
+        questions = [question for record in due for question in self._question(lane, record)]
         if questions:
             self._ask(lane, questions, wait=lane.commitment_wait.total_seconds())
         return len(questions)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kuva_gateway.catalog import commitments, entries
-from kuva_gateway.catalog.records import CommitmentOutcome, EntryRecord
+from kuva_gateway.catalog.records import CommitmentOutcome, CommitmentRecord, EntryRecord
 from tests.unit.catalog.making import ARCHIVE, CT, Hospital
 
 NO_SUCH = 0x0112
@@ -42,6 +42,12 @@ def result(
     )
 
 
+def overdue(
+    hospital: Hospital, now: datetime, *, destination: str = "archive", limit: int = 9
+) -> list[CommitmentRecord]:
+    return commitments.overdue(hospital.catalog, destination, now, limit=limit)
+
+
 def ledger(hospital: Hospital) -> list[str]:
     return hospital.column("SELECT l.state FROM ledger l JOIN instances i ON i.id = l.instance_id ORDER BY i.uid")
 
@@ -62,7 +68,7 @@ def test_a_commitment_to_everything_archives_entry_and_study(hospital: Hospital)
     record = commitments.find(hospital.catalog, "2.25.1")
     assert record is not None
     assert record.answered_at == hospital.clock()
-    assert commitments.overdue(hospital.catalog, hospital.clock() + timedelta(days=1)) == []
+    assert overdue(hospital, hospital.clock() + timedelta(days=1)) == []
 
 
 def test_the_same_result_again_changes_nothing(hospital: Hospital) -> None:
@@ -153,24 +159,52 @@ def test_a_late_failure_does_not_count_when_the_question_was_asked_anew(hospital
 
 def test_an_overdue_question_is_found_until_it_is_asked_anew(hospital: Hospital) -> None:
     entry = asked(hospital)
-    assert commitments.overdue(hospital.catalog, hospital.clock.forward(minutes=59)) == []
-    [record] = commitments.overdue(hospital.catalog, hospital.clock.forward(minutes=2))
+    assert overdue(hospital, hospital.clock.forward(minutes=59)) == []
+    [record] = overdue(hospital, hospital.clock.forward(minutes=2))
     assert (record.transaction_uid, record.entry_id, record.destination) == ("2.25.1", entry.id, "archive")
     assert (record.study_instance_uid, len(record.waiting)) == ("1.2.1", 2)
     ask(hospital, entry, "2.25.2")
-    assert commitments.overdue(hospital.catalog, hospital.clock()) == []
-    [record] = commitments.overdue(hospital.catalog, hospital.clock.forward(hours=2))
+    assert overdue(hospital, hospital.clock()) == []
+    [record] = overdue(hospital, hospital.clock.forward(hours=2))
     assert record.transaction_uid == "2.25.2"
     commitments.postpone(hospital.catalog, "2.25.2", hospital.clock() + timedelta(hours=1))
-    assert commitments.overdue(hospital.catalog, hospital.clock()) == []
+    assert overdue(hospital, hospital.clock()) == []
+
+
+def test_what_is_overdue_is_looked_for_at_one_destination_and_no_more_than_asked(hospital: Hospital) -> None:
+    entry = asked(hospital)
+    ids = hospital.column("SELECT id FROM instances ORDER BY id")
+    now = hospital.clock()
+    for number, due_at in ((2, now - timedelta(minutes=2)), (3, now - timedelta(minutes=1))):
+        commitments.ask(hospital.catalog, entry.id, f"2.25.{number}", ids[:1], due_at)
+    assert [one.transaction_uid for one in overdue(hospital, now + timedelta(hours=1))] == ["2.25.3", "2.25.1"]
+    [oldest] = overdue(hospital, now + timedelta(hours=1), limit=1)
+    assert oldest.transaction_uid == "2.25.3"
+    assert overdue(hospital, now + timedelta(hours=1), destination="copy") == []
+
+
+def test_looking_for_what_is_overdue_walks_the_index_of_what_is_due(hospital: Hospital) -> None:
+    """Answered questions are not in that index, nor are other destinations' in the way."""
+    asked(hospital)
+    query = commitments._COMMITMENT + commitments._OVERDUE.replace("?", "'5'")
+    if hospital.catalog.postgresql:
+        with hospital.catalog.write() as session:
+            for expensive in ("seqscan", "sort", "bitmapscan"):
+                session.execute(f"SET LOCAL enable_{expensive} = off")
+            plan = str(session.rows(f"EXPLAIN {query}"))
+    else:
+        plan = str(hospital.rows(f"EXPLAIN QUERY PLAN {query}"))
+        assert "SCAN" not in plan
+        assert "TEMP B-TREE" not in plan
+    assert "commitments_due" in plan
 
 
 def test_a_question_about_other_instances_leaves_the_first_one_open(hospital: Hospital) -> None:
     entry = asked(hospital, instances=2)
     ids = hospital.column("SELECT id FROM instances ORDER BY id")
     commitments.ask(hospital.catalog, entry.id, "2.25.2", ids[:1], hospital.clock() + timedelta(hours=1))
-    overdue = commitments.overdue(hospital.catalog, hospital.clock.forward(hours=2))
-    assert sorted(one.transaction_uid for one in overdue) == ["2.25.1", "2.25.2"]
+    found = overdue(hospital, hospital.clock.forward(hours=2))
+    assert sorted(one.transaction_uid for one in found) == ["2.25.1", "2.25.2"]
 
 
 def test_what_a_lost_worker_had_sent_without_a_mark_may_be_committed(hospital: Hospital) -> None:
