@@ -37,41 +37,33 @@ PRAGMAS = {
 WRITERS_LOCK = 0x6B757661
 """The advisory lock that PostgreSQL's writers take turns with (the letters kuva)."""
 
-_SQLITE_AWAY = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_NOMEM,
-    }
-)
-
 
 def utc_now() -> datetime:
     """This moment."""
     return datetime.now(UTC)
 
 
-def _is_away(error: BaseException) -> bool:
-    """Is this error about the database's whereabouts, rather than about the statement?"""
-    seen = getattr(error, "orig", None) or error.__cause__ or error
-    if isinstance(error, sqlite3.Error):
-        seen = error
-    if isinstance(seen, sqlite3.Error):
-        code = getattr(seen, "sqlite_errorcode", None)
-        if code is None:
-            return "closed database" in str(seen)
-        return (code & 0xFF) in _SQLITE_AWAY
+def is_about_values(error: BaseException) -> bool:
+    """Is this what the very values of a statement cause, so that it fails again with them and not with others?"""
+    if isinstance(error, (sqlite3.Error, peewee.PeeweeException)):
+        return isinstance(error, (sqlite3.DataError, sqlite3.IntegrityError, peewee.DataError, peewee.IntegrityError))
     psycopg = sys.modules.get("psycopg")
-    if psycopg is not None and isinstance(seen, psycopg.Error):
-        return isinstance(seen, (psycopg.OperationalError, psycopg.InterfaceError))
-    return isinstance(error, (peewee.OperationalError, peewee.InterfaceError))
+    if psycopg is not None and isinstance(error, psycopg.Error):
+        return isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+    return isinstance(error, (ValueError, TypeError, OverflowError))
+
+
+def _is_away(error: BaseException) -> bool:
+    """Is this a database's error for which no value is to blame: gone, locked, read-only, forbidden, without tables?"""
+    psycopg = sys.modules.get("psycopg")
+    kinds = (sqlite3.Error, peewee.PeeweeException, *((psycopg.Error,) if psycopg is not None else ()))
+    return isinstance(error, kinds) and not is_about_values(error)
+
+
+def _name(error: BaseException) -> str:
+    """The error's type and the database's own name or code for it: its words may quote rows."""
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
+    return f"{type(error).__name__} {code}" if code else type(error).__name__
 
 
 @contextmanager
@@ -83,7 +75,7 @@ def _translated() -> Iterator[None]:
     except Exception as error:
         if _is_away(error):
             raise CatalogUnavailableError(
-                f"the catalog's database is away or locked ({type(error).__name__})"
+                f"the catalog's database is away, locked or not fit for use ({_name(error)})"
             ) from error
         raise
 

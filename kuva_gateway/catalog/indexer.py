@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from kuva_gateway.catalog.arrivals import Arrivals, Notice
 from kuva_gateway.catalog.batch import Item, write_batch
-from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.database import Catalog, is_about_values
 from kuva_gateway.catalog.duplicates import Policy
 from kuva_gateway.catalog.session import microseconds
 from kuva_gateway.dicom.header import Header, HeaderError
@@ -219,17 +219,18 @@ class Indexer:
     def _write(self, items: Sequence[Item]) -> frozenset[str]:
         """Write rows, then remove the arrivals' names.
 
-        A batch that the database will not have is written one by one; what it will not have alone stays in ``arrived/``
-        until the next start, with an alarm.
+        A batch with values that the database will not have is written one by one; what it will not have alone stays in
+        ``arrived/`` until the next start, with an alarm. Nothing is put aside for any other error: that is no fault of
+        the arrival's, and would be the next one's too.
         """
         if not items:
             return frozenset()
         try:
             with self._catalog.write() as session:
                 touched = write_batch(session, items, duplicates=self._duplicates)
-        except (CatalogUnavailableError, OSError):
-            raise
         except Exception as error:
+            if not is_about_values(error):
+                raise
             if len(items) > 1:
                 return frozenset().union(*(self._write([item]) for item in items))
             receipt = items[0].arrival.receipt

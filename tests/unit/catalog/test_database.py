@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.catalog.database import WRITERS_LOCK, Catalog
+from kuva_gateway.catalog.database import WRITERS_LOCK, Catalog, is_about_values
 from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateError
 from tests.conftest import OpenCatalog
 from tests.postgresql import PostgresqlServer
@@ -46,11 +46,21 @@ def test_a_write_that_fails_leaves_nothing_and_the_connection_is_fit_for_more(ca
     assert names(catalog) == ["archive"]
 
 
-def test_a_wrong_statement_is_no_absence_of_the_database(catalog: Catalog) -> None:
-    with pytest.raises(Exception, match="no_such_table") as caught, catalog.read() as session:
+def test_a_database_without_its_tables_is_as_good_as_away(catalog: Catalog) -> None:
+    with pytest.raises(CatalogUnavailableError, match="not fit for use") as caught, catalog.read() as session:
         session.execute("SELECT * FROM no_such_table")
-    assert not isinstance(caught.value, CatalogUnavailableError)
+    assert "no_such_table" in str(caught.value.__cause__)
     assert names(catalog) == []
+
+
+def test_values_that_the_database_will_not_have_are_no_absence_of_it(catalog: Catalog) -> None:
+    add_destination(catalog, "archive")
+    for name in ("archive", None, "\ud800"):
+        with pytest.raises(Exception, match=r".") as caught:
+            add_destination(catalog, name)  # type: ignore[arg-type]
+        assert not isinstance(caught.value, CatalogUnavailableError)
+        assert is_about_values(caught.value)
+    assert names(catalog) == ["archive"]
 
 
 def test_a_write_inside_a_write_is_a_part_of_it(catalog: Catalog) -> None:

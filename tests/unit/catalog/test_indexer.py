@@ -9,6 +9,7 @@ import pytest
 from kuva_gateway.catalog import entries, instances, studies
 from kuva_gateway.catalog.arrivals import Notice
 from kuva_gateway.catalog.states import apply
+from kuva_gateway.errors import CatalogUnavailableError
 from tests.unit.catalog.making import ARCHIVE, HETU, Hospital, data_set, encode
 
 
@@ -224,6 +225,27 @@ def test_rows_that_the_database_will_not_have_stay_in_the_spool_and_the_rest_goe
     assert [one.receipt for one in hospital.spool.arrivals()] == [arrival.receipt]
     assert hospital.problems[0][0] == "QUA-01"
     assert HETU not in hospital.problems[0][1]
+
+
+@pytest.mark.parametrize("fault", ["read-only", "no table"])
+def test_a_database_that_takes_no_rows_at_all_puts_nothing_aside(hospital: Hospital, fault: str) -> None:
+    read_only, writable = "PRAGMA query_only = 1", "PRAGMA query_only = 0"
+    if hospital.catalog.postgresql:
+        read_only, writable = (f"SET SESSION CHARACTERISTICS AS TRANSACTION READ {what}" for what in ("ONLY", "WRITE"))
+    if fault == "no table":
+        read_only, writable = "ALTER TABLE receipts RENAME TO away", "ALTER TABLE away RENAME TO receipts"
+    for number in (1, 2, 3):
+        hospital.receive(instance=number)
+    with hospital.catalog.write() as session:
+        session.execute(read_only)
+    indexer = hospital.indexer()
+    with pytest.raises(CatalogUnavailableError):
+        indexer.index_batch(hospital.spool.arrivals())
+    assert hospital.problems == []
+    with hospital.catalog.read() if fault == "read-only" else hospital.catalog.write() as session:
+        session.execute(writable)
+    assert indexer.index_batch(hospital.spool.arrivals()) == {"1.2.1"}
+    assert hospital.column("SELECT instances FROM studies") == [3]
 
 
 def test_header_and_file_say_the_same(hospital: Hospital) -> None:
