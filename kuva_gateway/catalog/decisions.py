@@ -109,6 +109,7 @@ def _retry_failed(session: Session, row: Row, by: str, reason: str | None) -> No
         detail=_why(reason),
         due_at=session.at,
         next_attempt_at=session.at,
+        tried_since=session.at,
     )
     failed_again_pending(session, row["study_id"], row["destination"])
     recount(session, row["study_id"], row["destination"])

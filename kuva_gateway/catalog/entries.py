@@ -130,6 +130,7 @@ def _record(row: Row, *, resumed: bool = False) -> EntryRecord:
         priority=row["priority"],
         attempts=row["attempts"],
         created_at=moment(row["created_at"]),
+        tried_since=moment(row["tried_since"]),
         next_attempt_at=maybe_moment(row["next_attempt_at"]),
         lease_until=maybe_moment(row["due_at"]) if row["state"] == "sending" else None,
         owner=row["owner"],

@@ -250,6 +250,7 @@ class Entry(Table):
     commitment = SmallIntegerField()
     attempts = IntegerField(default=0)
     created_at = BigIntegerField()
+    tried_since = BigIntegerField(help_text="when it was made, or when a person last had it tried again")
     due_at = BigIntegerField(null=True, help_text="when a worker may claim it; a lease's end while sending; else null")
     next_attempt_at = BigIntegerField(null=True)
     owner = TextField(default="")

@@ -75,6 +75,7 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
         commitment=int(plan.commitment),
         attempts=0,
         created_at=session.at,
+        tried_since=session.at,
         due_at=session.at,
         next_attempt_at=session.at,
         owner="",

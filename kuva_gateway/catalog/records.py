@@ -163,6 +163,8 @@ class EntryRecord:
     attempts: int
     """Attempts begun so far, the present one included."""
     created_at: datetime
+    tried_since: datetime
+    """When it was made, or when a person last had it tried again after it had failed: it is given up so long after."""
     next_attempt_at: datetime | None
     lease_until: datetime | None
     owner: str

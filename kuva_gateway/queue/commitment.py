@@ -177,7 +177,7 @@ class Commitments:
 
     def _gave_up(self, lane: Lane, record: CommitmentRecord) -> bool:
         entry, now = entries.find(self._catalog, record.entry_id), self._now()
-        if entry is None or now <= entry.created_at + lane.patience.give_up_after:
+        if entry is None or now <= entry.tried_since + lane.patience.give_up_after:
             return False
         with self._catalog.write():
             commitments.close(self._catalog, record.transaction_uid, now)

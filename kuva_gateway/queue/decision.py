@@ -38,7 +38,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a destination's entries are tried: the schedule, and how long after its creation one is given up."""
+    """How long a destination's entries are tried: the schedule, and how long after its beginning one is given up."""
 
     schedule: Schedule
     give_up_after: timedelta
@@ -47,7 +47,10 @@ class Patience:
 def decide(
     delivery: Delivery, *, attempts: int, since: datetime, now: datetime, patience: Patience, rng: random.Random
 ) -> Decision:
-    """Decide about an entry that was made at ``since`` and is tried for the ``attempts``-th time."""
+    """Decide about an entry that is tried for the ``attempts``-th time.
+
+    ``since`` is when it was made, or when a person last had it tried again: from there ``give_up_after`` counts.
+    """
     cause = delivery.cause
     if delivery.complete:
         return Decision(next=Next.DELIVERED)

@@ -217,6 +217,7 @@ class Entry(Table):
     commitment = SmallIntegerField()
     attempts = IntegerField(default=0)
     created_at = BigIntegerField()
+    tried_since = BigIntegerField()
     due_at = BigIntegerField(null=True)
     next_attempt_at = BigIntegerField(null=True)
     owner = TextField(default="")

@@ -301,6 +301,17 @@ def test_a_failed_entry_that_is_tried_again_sends_what_failed(hospital: Hospital
     assert [one.instance_id for one in entries.pending_instances(hospital.catalog, again)] == ids[1:]
 
 
+def test_an_entry_that_is_tried_again_has_its_time_anew(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    assert entry.tried_since == entry.created_at
+    hospital.clock.forward(days=31)
+    entries.fail(hospital.catalog, entry.id, hospital.attempt("gave_up", code="A700"), gave_up=True)
+    entries.retry(hospital.catalog, [entry.id], by="anna")
+    again = hospital.claimed()
+    assert (again.created_at, again.tried_since) == (entry.created_at, hospital.clock())
+
+
 def test_a_refused_object_that_is_corrected_under_its_uid_goes(hospital: Hospital) -> None:
     hospital.accept()
     entry = hospital.claimed()
