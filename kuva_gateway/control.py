@@ -20,7 +20,8 @@ from kuva_gateway.errors import DeferredError
 from kuva_gateway.log import get_logger
 
 _LINE = 64 * 1024
-_PATIENCE = 5.0
+_PATIENCE = 5.0  # seconds for one request and its answer
+_PAUSE = 0.5  # seconds after a failure, which may be a full descriptor table
 
 Answerer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -58,6 +59,7 @@ class ControlServer:
         self._answerers = dict(answerers)
         self._log = get_logger("control")
         self._socket: socket.socket | None = None
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
     def start(self) -> None:
@@ -78,6 +80,7 @@ class ControlServer:
         """Stop serving and remove the socket."""
         if self._socket is None:
             return
+        self._stopping.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
@@ -86,21 +89,27 @@ class ControlServer:
 
     def _serve(self) -> None:
         assert self._socket is not None
-        while True:
+        while not self._stopping.is_set():
             try:
-                channel, _ = self._socket.accept()
-            except OSError:
-                return
-            with channel, contextlib.suppress(OSError):
-                channel.settimeout(_PATIENCE)
-                answer = self._answer(_line(channel))
-                channel.sendall(json.dumps(answer, default=str).encode() + b"\n")
+                self._serve_one(self._socket)
+            except Exception as error:
+                if self._stopping.is_set():
+                    return
+                self._log.warning("control socket failed", why=type(error).__name__)
+                self._stopping.wait(_PAUSE)
+
+    def _serve_one(self, listening: socket.socket) -> None:
+        channel, _ = listening.accept()
+        with channel, contextlib.suppress(OSError):
+            channel.settimeout(_PATIENCE)
+            answer = self._answer(_line(channel))
+            channel.sendall(json.dumps(answer, default=str).encode() + b"\n")
 
     def _answer(self, line: bytes) -> Mapping[str, Any]:
         try:
             request = json.loads(line)
             answerer = self._answerers[request["request"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"error": "unknown request"}
         try:
             return answerer(request)
