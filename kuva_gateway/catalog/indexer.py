@@ -22,7 +22,7 @@ from kuva_gateway.catalog.session import microseconds
 from kuva_gateway.dicom.header import Header, HeaderError
 from kuva_gateway.dicom.part10 import read_meta
 from kuva_gateway.dicom.scanner import scan_stream
-from kuva_gateway.errors import CatalogUnavailableError, DamageError
+from kuva_gateway.errors import DamageError, GatewayError
 from kuva_gateway.spool.receipt import Arrival, Receipt
 from kuva_gateway.spool.spool import Spool
 
@@ -145,8 +145,8 @@ class Indexer:
             try:
                 self._next()
                 pause = FIRST_PAUSE
-            except (CatalogUnavailableError, OSError) as error:
-                self._on_problem("catalog" if isinstance(error, CatalogUnavailableError) else "spool", _words(error))
+            except Exception as error:
+                self._on_problem("spool" if isinstance(error, OSError) else "catalog", _words(error))
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -259,5 +259,7 @@ def read_header(stream: BinaryIO, size: int) -> Header:
 
 
 def _words(error: Exception) -> str:
-    """The error without file names: they are long and say nothing that the errno does not."""
-    return error.strerror or "failed" if isinstance(error, OSError) else str(error)
+    """The error without file names and without what a row may hold: of one that nobody foresaw, only its type."""
+    if isinstance(error, OSError):
+        return error.strerror or "failed"
+    return str(error) if isinstance(error, GatewayError) else f"an unforeseen {type(error).__name__}"

@@ -16,7 +16,7 @@ from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.spool import Spool
 from tests.faults import FaultyFiles
 from tests.support import wait_until
-from tests.unit.catalog.making import Clock, Hospital
+from tests.unit.catalog.making import HETU, Clock, Hospital
 
 
 class PowerCut(BaseException):
@@ -91,6 +91,31 @@ def test_a_file_system_that_fails_for_a_while_delays_and_loses_nothing(hospital:
         indexer.stop()
     everything_once(hospital, 3)
     assert {kind for kind, _ in hospital.problems} == {"spool"}
+
+
+def test_what_nobody_foresaw_delays_and_does_not_end_the_indexing(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kuva_gateway.catalog import indexer as module
+
+    whole, faults = module.write_batch, iter([KeyError(HETU), RecursionError()])
+
+    def write_later(*arguments: object, **keywords: object) -> frozenset[str]:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return whole(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "write_batch", write_later)
+    indexer = hospital.indexer()
+    indexer.start()
+    try:
+        for number in (1, 2, 3):
+            indexer.notify(*hospital.receive(instance=number))
+        assert indexer.drain(20)
+    finally:
+        indexer.stop()
+    everything_once(hospital, 3)
+    assert hospital.problems == [("catalog", "an unforeseen KeyError"), ("catalog", "an unforeseen RecursionError")]
 
 
 def test_at_start_what_is_in_the_spool_is_indexed(hospital: Hospital) -> None:
