@@ -70,13 +70,20 @@ class Arrivals:
         self._waiting.extendleft(reversed(self._in_hand))
         self._in_hand = []
 
+    def leave_to_listing(self, left: int) -> None:
+        """So many in hand are not indexed; a listing finds them, so that what cannot be read delays no other."""
+        self._dropped += left
+        self.expect_backlog(min(notice.arrival.receipt.time_ns for notice in self._in_hand))
+        self._in_hand = []
+
     def begin_listing(self) -> None:
         """A listing begins; what is dropped from now on may be too late for it."""
         self._listing_since, self._backlog_since = self._backlog_since, None
         self._dropped = 0
 
-    def end_listing(self, *, complete: bool) -> None:
-        """The listing has been indexed to its end, or was broken off and must be done again."""
+    def end_listing(self, *, complete: bool, left: int = 0) -> None:
+        """The listing has been indexed to its end, or must be done again, with at least ``left`` to be found."""
+        self._dropped += left
         since, self._listing_since = self._listing_since, None
         if not complete and since is not None:
             self.expect_backlog(since)

@@ -68,6 +68,7 @@ class Indexer:
         self._changed = threading.Condition()
         self._indexing = threading.Lock()
         self._aside: set[Receipt] = set()
+        self._left = 0  # of the last batch, how many are not indexed
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -163,6 +164,10 @@ class Indexer:
             return
         try:
             self._index(batch)
+        except OSError:
+            with self._changed:
+                self._arrivals.leave_to_listing(self._left)
+            raise
         except BaseException:
             with self._changed:
                 self._arrivals.put_back()
@@ -172,27 +177,49 @@ class Indexer:
             self._changed.notify_all()
 
     def _index_backlog(self) -> None:
-        complete = False
+        """Index what a listing finds; a file that the file system does not give now is left to the next listing."""
+        complete, left = False, 0
+        trouble: OSError | None = None
         with self._changed:
             self._arrivals.begin_listing()
         try:
             found = (arrival for arrival in self._spool.arrivals() if arrival.receipt not in self._aside)
             while not self._stopping and (chunk := [Notice(arrival, None) for arrival in islice(found, self._batch)]):
-                self._index(chunk)
+                try:
+                    self._index(chunk)
+                except OSError as error:
+                    trouble = trouble or error
+                    left += self._left
+            if trouble is not None:
+                raise trouble
             complete = not self._stopping
         finally:
             with self._changed:
-                self._arrivals.end_listing(complete=complete)
+                self._arrivals.end_listing(complete=complete, left=left)
                 self._changed.notify_all()
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 
     def _index(self, notices: Sequence[Notice]) -> frozenset[str]:
+        """Index all that the file system gives; raises its first OSError once the others are indexed."""
+        items: list[Item] = []
+        trouble: OSError | None = None
         with self._indexing:
-            items = [item for item in map(self._adopt, notices) if item is not None]
+            self._left, unread = len(notices), 0
+            for notice in notices:
+                try:
+                    item = self._adopt(notice)
+                except OSError as error:
+                    trouble = trouble or error
+                    unread += 1
+                else:
+                    items += [item] if item is not None else []
             touched = self._write(items)
+            self._left = unread
         if touched:
             self._on_indexed(touched)
+        if trouble is not None:
+            raise trouble
         return touched
 
     def _adopt(self, notice: Notice) -> Item | None:

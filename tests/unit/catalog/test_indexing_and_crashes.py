@@ -93,6 +93,28 @@ def test_a_file_system_that_fails_for_a_while_delays_and_loses_nothing(hospital:
     assert {kind for kind, _ in hospital.problems} == {"spool"}
 
 
+def test_a_file_that_cannot_be_read_now_delays_no_other_and_has_not_passed(hospital: Hospital, clock: Clock) -> None:
+    arrival, _ = hospital.receive(instance=1)
+    whole = arrival.path.read_bytes()
+    arrival.path.unlink()
+    arrival.path.mkdir()  # opens, and cannot be read: EISDIR
+    indexer = hospital.indexer(batch=2)
+    indexer.start()
+    try:
+        for number in range(2, 8):
+            indexer.notify(*hospital.receive(instance=number))
+        wait_until(lambda: hospital.column("SELECT instances FROM studies") == [6], what="the others' rows")
+        assert not indexer.passed(clock() + timedelta(hours=1))
+        assert not indexer.drain(0)
+        arrival.path.rmdir()
+        arrival.path.write_bytes(whole)
+        assert indexer.drain(20)
+    finally:
+        indexer.stop()
+    everything_once(hospital, 7)
+    assert {kind for kind, _ in hospital.problems} == {"spool"}
+
+
 def test_what_nobody_foresaw_delays_and_does_not_end_the_indexing(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
