@@ -165,7 +165,7 @@ class Attempt:
         decision = decide(
             delivery,
             attempts=max(self.entry.attempts, 1),
-            since=self.entry.created_at,
+            since=self.entry.tried_since,
             now=self.tools.now(),
             patience=self.lane.patience,
             rng=self.tools.rng,
@@ -178,7 +178,7 @@ class Attempt:
         return later(
             cause,
             attempts=max(self.entry.attempts, 1),
-            since=self.entry.created_at,
+            since=self.entry.tried_since,
             now=self.tools.now(),
             patience=self.lane.patience,
             rng=self.tools.rng,

@@ -144,11 +144,16 @@ def test_what_a_person_must_cure_fails_with_its_reason_and_the_others_are_delive
 def test_an_entry_that_is_tried_for_too_long_is_given_up(way: Line) -> None:
     sent = way.receive(1)
     with running(Script(status=lambda uid: 0xA700)) as archive:
-        way.start(destination(archive.port, give_up_after="1s"))
+        way.start(destination(archive.port, give_up_after="1s", retry="100x200ms"))
         way.accept()
         entry = way.wait_for(sent.uid, "failed")
         assert entry["last_error"]["code"] == "A700"
         assert entry["attempts"] >= 2
+        entries.retry(way.catalog, [entry["id"]], by="a person")
+        assert way.runner is not None
+        way.runner.wake()
+        more = entry["attempts"] + 2
+        wait_until(lambda: way.entry(sent.uid)["attempts"] >= more, what="more than one attempt in the new time")
         way.stop()
 
 
