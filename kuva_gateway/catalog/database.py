@@ -207,9 +207,6 @@ class Catalog:
         self.database.manual_close()
         self.database.close_idle()
 
-    def close_thread(self) -> None:
-        """Nothing to do: connections belong to transactions, not to threads. Kept so that threads may say they end."""
-
     def close(self) -> None:
         """Close every connection; the catalog cannot be used afterwards. Threads that use it must have ended."""
         self._closed = True

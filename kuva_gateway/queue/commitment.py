@@ -140,7 +140,6 @@ class Commitments:
             if not asked:
                 woken.wait(LOOK_EVERY)
                 woken.clear()
-        self._catalog.close_thread()
 
     def _write_down(self, entry_id: int, instances: Sequence[PendingInstance], due_at: datetime) -> list[Question]:
         questions = []

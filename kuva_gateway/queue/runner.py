@@ -124,7 +124,6 @@ class LaneWorkers:
                 pause = CATALOG_PAUSE
             if pause:
                 self._wait(seen, pause)
-        self._tools.catalog.close_thread()
 
     def _look(self) -> float:
         """Deliver one entry, if one is due and the destination can be called; seconds until there is reason to look."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from kuva_gateway.network import Limits, Response, Timers, connect
-from tests.support import dcmtk, dcmtk_environment, wait_until
+from tests.support import dcmtk, dcmtk_environment, skip_or_fail, wait_until
 from tests.unit.network.peers import (
     CT_FILE,
     IMPLICIT,
@@ -91,7 +91,7 @@ def test_fifty_idle_associations_cost_a_sender_nothing_and_hold_no_buffers(tmp_p
 def test_more_than_1024_descriptors_are_no_obstacle():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 1500:
-        pytest.skip(f"only {hard} descriptors are allowed here")
+        skip_or_fail(f"only {hard} descriptors are allowed here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1500), hard))
     held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     try:
