@@ -50,7 +50,7 @@ def filled(tmp_path: Path) -> Iterator[Catalog]:
         yield catalog
 
 
-# -- the gateway's own way to the same rows ------------------------------------------------------------------------------
+# -- the gateway's own way to the same rows ----------------------------------------------------------------------------
 
 
 class Replay:
@@ -188,7 +188,7 @@ def test_the_rows_are_those_that_the_gateway_writes_for_the_same_images_and_even
         assert made[table] == wanted[table], table
 
 
-# -- what the filled catalog promises ------------------------------------------------------------------------------------
+# -- what the filled catalog promises ----------------------------------------------------------------------------------
 
 
 def indexes_of(catalog: Catalog) -> list[Any]:
