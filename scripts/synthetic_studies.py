@@ -199,7 +199,7 @@ def _study(
         state=state,
         began=began,
         random_uids=random_uids,
-        series=tuple(_series(rng, header, kind, procedure, peer, at, counts, random_uids)),
+        series=tuple(_series(rng, number, header, kind, procedure, peer, at, counts, random_uids)),
     )
 
 
@@ -247,6 +247,7 @@ def _header(
 
 def _series(
     rng: random.Random,
+    number: int,
     header: Header,
     kind: Modality,
     procedure: Procedure,
@@ -262,7 +263,7 @@ def _series(
     size = kind.size if header.transfer_syntax_uid == EXPLICIT else int(kind.size * COMPRESSED)
     for place, count in enumerate(dealt):
         root = f"2.25.{rng.getrandbits(122)}" if random_uids else f"{ORGANISATION}.13.{1000 + sum(peer.encode())}"
-        uid = root if random_uids else f"{root}.{at:%Y%m%d%H%M%S}.{rng.randrange(1_000_000)}"
+        uid = root if random_uids else f"{root}.{at:%Y%m%d%H%M%S}.{number + 1}.{place + 1}"
         if report and place == series - 1:
             yield _dose_report(header, uid)
             return
