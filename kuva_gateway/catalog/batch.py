@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
-from kuva_gateway.catalog.session import Row, Session
+from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.summary import Summary, load_summaries, write_summaries
 from kuva_gateway.dicom.header import Header, to_json
@@ -51,9 +51,14 @@ _INSTANCE = (
     "received_at",
 )
 _CURRENT = _INSTANCE.index("current")
-_SERIES = ("id", "study_id", "uid", "modality", "number", "date", "description", "body_part")
-_FACT_SET = ("id", "study_id", "digest", "facts")
-_RECEIPT = ("time_ns", "association", "number", "peer", "instance_id")
+_CHILDREN = {
+    "series": ("id", "study_id", "uid", "modality", "number", "date", "description", "body_part"),
+    "fact_sets": ("id", "study_id", "digest", "facts"),
+    "instances": _INSTANCE,
+    "receipts": ("time_ns", "association", "number", "peer", "instance_id"),
+}
+"""What refers to studies, parents first, with the columns that are written."""
+_COUNTED = ("studies", "series", "fact_sets", "instances")
 
 
 def write_batch(
@@ -78,13 +83,12 @@ class _Batch:
     duplicates: Policy
     studies: dict[str, Summary] = field(default_factory=dict)
     series: dict[tuple[int, str], int] = field(default_factory=dict)
-    sets: dict[tuple[int, Any], int] = field(default_factory=dict)
+    sets: dict[tuple[object, ...], int] = field(default_factory=dict)
+    """Ids of fact sets by :meth:`Header.facts_key`, which names the study too."""
     set_digests: dict[tuple[int, bytes], int] = field(default_factory=dict)
     digests: dict[bytes, int] = field(default_factory=dict)
     by_uid: dict[str, list[Known]] = field(default_factory=dict)
-    new: dict[str, list[list[Any]]] = field(
-        default_factory=lambda: {"series": [], "fact_sets": [], "instances": [], "receipts": []}
-    )
+    new: dict[str, list[list[Any]]] = field(default_factory=lambda: {table: [] for table in _CHILDREN})
     ids: dict[str, int] = field(default_factory=dict)
     observed: Observed = field(default_factory=Observed)
     replaced: list[int] = field(default_factory=list)
@@ -93,10 +97,15 @@ class _Batch:
     # -- before -------------------------------------------------------------------------------------------------
 
     def unknown(self, items: Sequence[Item]) -> list[Item]:
-        """``items`` without those whose receipt is written already, and without repetitions."""
+        """``items`` without those whose receipt is written already, and without repetitions.
+
+        Nothing newer than the newest receipt can be written already, which spares most items the look.
+        """
+        newest = self.session.value("SELECT MAX(time_ns) FROM receipts")
+        times = [item.arrival.receipt.time_ns for item in items]
         rows = self.session.rows_in(
             "SELECT time_ns, association, number FROM receipts WHERE time_ns IN {}",
-            [item.arrival.receipt.time_ns for item in items],
+            [time_ns for time_ns in times if newest is not None and time_ns <= newest],
         )
         seen = {tuple(row.values()) for row in rows}
         fresh = []
@@ -110,17 +119,38 @@ class _Batch:
 
     def load(self, items: Sequence[Item]) -> None:
         """Read what the items meet, then take them one by one."""
+        self._load_same({item.header.sop_instance_uid for item in items})
         digests = [bytes.fromhex(item.arrival.digest) for item in items]
-        for row in self.session.rows_in("SELECT id, digest FROM instances WHERE digest IN {}", set(digests)):
-            self.digests[bytes(row["digest"])] = row["id"]
-        fresh = [item for item, digest in zip(items, digests, strict=True) if digest not in self.digests]
-        if fresh:
-            self._load_studies({item.header.study_instance_uid for item in fresh})
-            self._load_same({item.header.sop_instance_uid for item in fresh})
-            for table in ("studies", "series", "fact_sets", "instances"):
-                self.ids[table] = self.session.next_id(table)
+        studies = {
+            item.header.study_instance_uid
+            for item, digest in zip(items, digests, strict=True)
+            if digest not in self.digests
+        }
+        if studies:
+            self._load_studies(studies)
+            self._load_ids()
         for item, digest in zip(items, digests, strict=True):
             self._take(item, digest)
+
+    def _load_same(self, uids: set[str]) -> None:
+        """Objects with the same SOP Instance UID; the same bytes are among them, because the bytes hold the UID."""
+        rows = self.session.rows_in(
+            "SELECT i.id, i.uid, i.digest, i.study_id, i.series_id, i.size, i.current, s.uid AS study_uid "
+            "FROM instances i JOIN studies s ON s.id = i.study_id WHERE i.uid IN {}",
+            uids,
+        )
+        for row in rows:
+            self.digests[bytes(row["digest"])] = row["id"]
+            known = Known(
+                id=row["id"],
+                study_id=row["study_id"],
+                study_uid=row["study_uid"],
+                series_id=row["series_id"],
+                size=row["size"],
+                current=bool(row["current"]),
+                new_row=None,
+            )
+            self.by_uid.setdefault(row["uid"], []).append(known)
 
     def _load_studies(self, uids: set[str]) -> None:
         self.studies = load_summaries(self.session, uids)
@@ -130,26 +160,10 @@ class _Batch:
         for row in self.session.rows_in("SELECT id, study_id, digest FROM fact_sets WHERE study_id IN {}", ids):
             self.set_digests[row["study_id"], bytes(row["digest"])] = row["id"]
 
-    def _load_same(self, uids: set[str]) -> None:
-        rows = self.session.rows_in(
-            "SELECT i.id, i.uid, i.study_id, i.series_id, i.size, i.current, s.uid AS study_uid "
-            "FROM instances i JOIN studies s ON s.id = i.study_id WHERE i.uid IN {}",
-            uids,
-        )
-        for row in rows:
-            self._remember(row["uid"], row)
-
-    def _remember(self, uid: str, row: Row, at: int | None = None) -> None:
-        known = Known(
-            id=row["id"],
-            study_id=row["study_id"],
-            study_uid=row["study_uid"],
-            series_id=row["series_id"],
-            size=row["size"],
-            current=bool(row["current"]),
-            new_row=at,
-        )
-        self.by_uid.setdefault(uid, []).append(known)
+    def _load_ids(self) -> None:
+        """The first free ids; there is one writer at a time."""
+        free = ", ".join(f"(SELECT COALESCE(MAX(id), 0) + 1 FROM {table}) AS {table}" for table in _COUNTED)
+        self.ids.update(self.session.rows(f"SELECT {free}")[0])
 
     # -- one by one ---------------------------------------------------------------------------------------------
 
@@ -170,7 +184,19 @@ class _Batch:
         current, held = self._judge(study, series_id, header)
         held = held or study.frozen
         instance_id = self._next("instances")
-        self.new["instances"].append(
+        rows = self.new["instances"]
+        known = Known(
+            id=instance_id,
+            study_id=study.id,
+            study_uid=study.uid,
+            series_id=series_id,
+            size=arrival.size,
+            current=current,
+            new_row=len(rows),
+        )
+        self.by_uid.setdefault(header.sop_instance_uid, []).append(known)
+        self.digests[digest] = instance_id
+        rows.append(
             [
                 instance_id,
                 digest,
@@ -192,16 +218,6 @@ class _Batch:
                 at,
             ]
         )
-        row = {
-            "id": instance_id,
-            "study_id": study.id,
-            "study_uid": study.uid,
-            "series_id": series_id,
-            "size": arrival.size,
-            "current": current,
-        }
-        self._remember(header.sop_instance_uid, row, at=len(self.new["instances"]) - 1)
-        self.digests[digest] = instance_id
         study.add(header, arrival.size, at, counts=current and not held)
         return instance_id
 
@@ -265,17 +281,17 @@ class _Batch:
 
     def _fact_set_id(self, study: Summary, header: Header) -> int:
         """The id of the study's fact set that says what ``header`` says; JSON is made once per set and batch."""
-        facts = header.facts()
-        key = (study.id, facts)
+        key = header.facts_key()
         set_id = self.sets.get(key)
         if set_id is None:
+            facts = header.facts()
             text = to_json(facts)
             digest = hashlib.sha256(text.encode()).digest()
             set_id = self.set_digests.get((study.id, digest))
             if set_id is None:
                 set_id = self.set_digests[study.id, digest] = self._next("fact_sets")
                 self.new["fact_sets"].append([set_id, study.id, digest, text])
-                study.new_facts = True
+                study.new_facts.append(facts)
             self.sets[key] = set_id
         return set_id
 
@@ -315,20 +331,13 @@ class _Batch:
     def write(self) -> frozenset[str]:
         """Write everything, parents first."""
         touched = [self.studies[uid] for uid in sorted(self.moved)]
-        write_summaries(self.session, touched, self._insert_children)
+        write_summaries(self.session, touched)
+        for table, columns in _CHILDREN.items():
+            marks = ", ".join("?" * len(columns))
+            self.session.many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", self.new[table])
         self.session.change_in("UPDATE instances SET current = 0 WHERE id IN {}", self.replaced)
         self.session.change_in(
             "DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", self.replaced
         )
         self.observed.write(self.session, apart_from={study.id for study in touched})
         return frozenset(self.moved)
-
-    def _insert_children(self) -> None:
-        for table, columns in (
-            ("series", _SERIES),
-            ("fact_sets", _FACT_SET),
-            ("instances", _INSTANCE),
-            ("receipts", _RECEIPT),
-        ):
-            marks = ", ".join("?" * len(columns))
-            self.session.many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", self.new[table])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kuva_gateway.catalog.links import link_study, patient_key
@@ -50,7 +50,7 @@ class Summary:
     new: bool = False
     frozen: bool = False
     """Its state takes no instances: what comes is kept and never sent."""
-    new_facts: bool = False
+    new_facts: list[Header] = field(default_factory=list)
     identified: tuple[str, str] = field(default=("", ""))
     """Accession number and patient id that documents were looked for with."""
 
@@ -123,8 +123,11 @@ def load_summaries(session: Session, uids: Iterable[str]) -> dict[str, Summary]:
     return found
 
 
-def write_summaries(session: Session, studies: Sequence[Summary], insert_children: Callable[[], None]) -> None:
-    """Write the studies' rows and what follows from them; ``insert_children`` writes what refers to them."""
+def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
+    """Write the studies' rows and what follows from them; what refers to them is written after."""
+    for study in studies:
+        if study.new_facts:
+            study.procedure_code = _procedure_code(session, study)
     columns = (*_FIRST, *_COLUMNS, "facts_version", "judge", "delivered")
     session.many(
         f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
@@ -134,13 +137,9 @@ def write_summaries(session: Session, studies: Sequence[Summary], insert_childre
             if study.new
         ],
     )
-    insert_children()
-    for study in studies:
-        if study.new_facts:
-            study.procedure_code = _procedure_code(session, study.id)
     session.many(
         f"UPDATE studies SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?",
-        [(*study.columns(), study.id) for study in studies if not study.new or study.procedure_code is not None],
+        [(*study.columns(), study.id) for study in studies if not study.new],
     )
     for study in studies:
         if study.new:
@@ -150,11 +149,14 @@ def write_summaries(session: Session, studies: Sequence[Summary], insert_childre
             link_study(session, study.id, study.uid, study.accession_number, patient_key(study.patient_id))
 
 
-def _procedure_code(session: Session, study_id: int) -> str | None:
-    """The code that every source in every fact set agrees on, or None."""
+def _procedure_code(session: Session, study: Summary) -> str | None:
+    """The code that every source in every fact set agrees on, or None; the new sets are not written yet."""
+    headers = list(study.new_facts)
+    if not study.new:
+        written = session.rows("SELECT facts FROM fact_sets WHERE study_id = ?", study.id)
+        headers += [from_json(row["facts"]) for row in written]
     sources: list[CodeSource] = []
-    for row in session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study_id):
-        header = from_json(row["facts"])
+    for header in headers:
         items = [
             (item.value, item.scheme, item.scheme_uid, where)
             for where, codes in (

@@ -80,3 +80,10 @@ def test_facts_keep_what_the_study_shares_and_blank_the_rest(header: Header) -> 
 def test_instances_of_one_study_have_the_same_facts(header: Header, text: str) -> None:
     other = replace(header, sop_instance_uid=text, instance_number=text, series_instance_uid=text, rows=3)
     assert other.facts() == header.facts()
+
+
+@given(HEADERS, HEADERS, st.sampled_from(sorted(field.name for field in fields(Header))))
+def test_headers_have_the_same_key_exactly_when_they_say_the_same(one: Header, other: Header, name: str) -> None:
+    near = replace(one, **{name: getattr(other, name)})
+    for second in (other, near):
+        assert (one.facts_key() == second.facts_key()) == (one.facts() == second.facts())
