@@ -34,6 +34,11 @@ class Arrivals:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._in_hand) + self._dropped
 
+    @property
+    def waiting(self) -> int:
+        """Notices that are ready to be taken."""
+        return len(self._waiting)
+
     def add(self, notice: Notice) -> None:
         """Remember the notice, or that there is a backlog from its time on."""
         if self._backlog_since is not None or len(self._waiting) >= self._capacity:

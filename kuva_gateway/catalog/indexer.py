@@ -32,6 +32,9 @@ CAPACITY = 4096
 """Notices (each with a header of about 2 KiB) that are kept in memory at most."""
 FIRST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 5.0  # seconds
+LINGER = 0.05
+"""Seconds that the first arrival waits for others, so that a transaction and its fsync are shared by many; whoever waits
+for the indexer (:meth:`Indexer.wait_passed`, :meth:`Indexer.drain`) ends the wait at once."""
 
 
 class Indexer:
@@ -57,6 +60,7 @@ class Indexer:
         on_problem: Callable[[str, str], None] = lambda rule, text: None,
         capacity: int = CAPACITY,
         batch: int = BATCH,
+        linger: float = LINGER,
     ) -> None:
         self._catalog = catalog
         self._spool = spool
@@ -65,7 +69,11 @@ class Indexer:
         self._on_problem = on_problem
         self._batch = batch
         self._arrivals = Arrivals(capacity)
-        self._changed = threading.Condition()
+        self._linger = linger
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)  # for those who wait for the indexer
+        self._work = threading.Condition(lock)  # for the indexer, which waits for work
+        self._waiters = 0  # while there are any, nothing lingers
         self._indexing = threading.Lock()
         self._aside: set[Receipt] = set()
         self._left = 0  # of the last batch, how many are not indexed
@@ -85,13 +93,15 @@ class Indexer:
         """An arrival is on stable storage. Never blocks on the database; called before its acknowledgement goes out."""
         with self._changed:
             self._arrivals.add(Notice(arrival, header))
-            self._changed.notify_all()
+            known = self._arrivals.waiting
+            if known <= 1 or known == self._batch or self._arrivals.backlog:  # else it is awake, or will be
+                self._work.notify_all()
 
     def rescan(self) -> None:
         """Look into ``arrived/``: somebody else put files there."""
         with self._changed:
             self._arrivals.expect_backlog()
-            self._changed.notify_all()
+            self._work.notify_all()
 
     def passed(self, until: datetime) -> bool:
         """True when everything acknowledged before ``until`` has been indexed."""
@@ -101,8 +111,7 @@ class Indexer:
     def wait_passed(self, timeout: float, until: datetime | None = None) -> bool:
         """Wait until :meth:`passed` is true for ``until`` (None: this moment), at most ``timeout`` seconds."""
         until_ns = microseconds(until if until is not None else datetime.now(UTC)) * 1000
-        with self._changed:
-            return self._changed.wait_for(lambda: self._arrivals.passed(until_ns), timeout)
+        return self._wait(lambda: self._arrivals.passed(until_ns), timeout)
 
     @property
     def pending(self) -> int:
@@ -112,14 +121,22 @@ class Indexer:
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything known is indexed; False if time ran out (the rest stays in the spool)."""
+        return self._wait(lambda: self._arrivals.idle, timeout)
+
+    def _wait(self, reached: Callable[[], bool], timeout: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self._arrivals.idle, timeout)
+            self._waiters += 1
+            self._work.notify_all()
+            try:
+                return self._changed.wait_for(reached, timeout)
+            finally:
+                self._waiters -= 1
 
     def stop(self) -> None:
         """End the thread after the batch in hand; what waits is in the spool."""
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
+            self._work.notify_all()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -148,14 +165,16 @@ class Indexer:
                 pause = FIRST_PAUSE
             except Exception as error:
                 self._on_problem("spool" if isinstance(error, OSError) else "catalog", _words(error))
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopping, pause)
+                with self._work:
+                    self._work.wait_for(lambda: self._stopping, pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _next(self) -> None:
         """Index the oldest notices, or what a listing finds; wait when there is neither."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog)
+        with self._work:
+            self._work.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog)
+            if not self._arrivals.backlog:
+                self._work.wait_for(self._enough, self._linger)
             if self._stopping:
                 return
             batch = self._arrivals.take(self._batch)
@@ -175,6 +194,11 @@ class Indexer:
         with self._changed:
             self._arrivals.done()
             self._changed.notify_all()
+
+    def _enough(self) -> bool:
+        """Nothing is won by waiting for more."""
+        full = self._arrivals.waiting >= self._batch or self._arrivals.backlog
+        return bool(full or self._waiters or self._stopping)
 
     def _index_backlog(self) -> None:
         """Index what a listing finds; a file that the file system does not give now is left to the next listing."""
