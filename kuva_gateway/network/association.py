@@ -39,7 +39,7 @@ OnRequest = Callable[[AcceptedContext, Command, Allowance], None]
 
 
 class Association(Wire):
-    """One association; ``id`` grows and is never used twice in a process."""
+    """One association; its ``id`` (``number``, or else one of this process) grows and is never used twice in a run."""
 
     def __init__(
         self,
@@ -55,9 +55,10 @@ class Association(Wire):
         timers: Timers,
         limits: Limits,
         on_event: OnEvent | None = None,
+        number: int | None = None,
     ) -> None:
         super().__init__(transport, stream, contexts=contexts, room=room, timers=timers, limits=limits)
-        self.id = next(_ids)
+        self.id = next(_ids) if number is None else number
         self.peer = peer
         self.calling_ae = calling_ae
         self.called_ae = called_ae

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from enum import Enum
 
 from kuva_gateway.network.timers import Limits
+
+
+class Room(Enum):
+    """What came of asking for room for one more association."""
+
+    JOINED = "joined"
+    PEER_FULL = "peer full"
+    FULL = "full"
 
 
 class Census:
@@ -38,18 +47,15 @@ class Census:
             if not self._half_open[address]:
                 del self._half_open[address]
 
-    def full(self) -> bool:
-        """Whether no association at all can be added."""
-        with self._lock:
-            return self._peers.total() >= self._limits.associations
-
-    def join(self, peer: str, limit: int) -> bool:
+    def join(self, peer: str, limit: int) -> Room:
         """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
         with self._lock:
-            if self._peers[peer] >= limit or self._peers.total() >= self._limits.associations:
-                return False
+            if self._peers.total() >= self._limits.associations:
+                return Room.FULL
+            if self._peers[peer] >= limit:
+                return Room.PEER_FULL
             self._peers[peer] += 1
-            return True
+            return Room.JOINED
 
     def leave(self, peer: str) -> None:
         """An association of ``peer`` ended."""
@@ -57,3 +63,9 @@ class Census:
             self._peers[peer] -= 1
             if not self._peers[peer]:
                 del self._peers[peer]
+
+    @property
+    def associations(self) -> int:
+        """How many associations there are."""
+        with self._lock:
+            return self._peers.total()

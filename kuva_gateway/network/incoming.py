@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kuva_gateway.network import pdus
 from kuva_gateway.network.allowance import Allowance
 from kuva_gateway.network.association import Association
+from kuva_gateway.network.census import Room
 from kuva_gateway.network.errors import (
     Aborted,
     ConnectionLost,
@@ -32,18 +33,21 @@ from kuva_gateway.network.negotiation import (
     read_fixed,
     read_items,
 )
-from kuva_gateway.network.records import Admission, Answer, AssociationRequest, Listener, Rejection
+from kuva_gateway.network.records import Admission, Answer, AssociationRequest, Rejection
 from kuva_gateway.network.serving import Service
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
 from kuva_gateway.network.wire import fragment_room
 
 if TYPE_CHECKING:
-    from kuva_gateway.network.acceptor import Acceptor
+    import ssl
+
+    from kuva_gateway.network.connections import Connections
 
 # PS3.8 9.3.4 table 9-21.
 _CONGESTION = Rejection(result=2, source=3, reason=1, why="too many associations")
 _LOCAL_LIMIT = Rejection(result=2, source=3, reason=2, why="too many associations of this peer")
+_FULL = {Room.PEER_FULL: _LOCAL_LIMIT, Room.FULL: _CONGESTION}
 _FAULT = Rejection(result=2, source=3, reason=1, why="the admission failed")
 _PROTOCOL = Rejection(result=1, source=2, reason=2, why="protocol version not supported")
 _CONTEXT_NAME = Rejection(result=1, source=1, reason=2, why="application context name not supported")
@@ -52,12 +56,15 @@ _CONTEXT_NAME = Rejection(result=1, source=1, reason=2, why="application context
 class Incoming:
     """One connection, from accept to close."""
 
-    def __init__(self, acceptor: Acceptor, connection: socket.socket, address: str, listener: Listener) -> None:
+    def __init__(
+        self, house: Connections, connection: socket.socket, address: str, tls: ssl.SSLContext | None, number: int
+    ) -> None:
         set_options(connection)
-        self._acceptor = acceptor
+        self._house = house
         self._connection = connection
-        self._listener = listener
+        self._tls = tls
         self.address = address
+        self.number = number
         self.association: Association | None = None
         self._transport: Transport | None = None
         self._half_open = True
@@ -65,19 +72,19 @@ class Incoming:
 
     def run(self) -> None:
         """Everything that the connection's thread does."""
-        acceptor = self._acceptor
+        house = self._house
         try:
             self._run()
         except NetworkError as error:
-            acceptor.log.info("connection_ended", address=self.address, how=str(error))
+            house.log.info("connection_ended", address=self.address, how=str(error))
         except Exception as error:  # a fault here must not go unseen, nor leave the connection counted
-            acceptor.log.error("connection_failed", address=self.address, error=type(error).__name__)
+            house.log.error("connection_failed", address=self.address, error=type(error).__name__)
         finally:
             if self._transport is not None:
                 self._transport.close()
             self._connection.close()
             self._arrived()
-            acceptor.forget(self)
+            house.forget(self)
 
     def drain(self) -> None:
         """End from another thread: at once, unless a message is in progress."""
@@ -102,14 +109,14 @@ class Incoming:
     def _arrived(self) -> None:
         if self._half_open:
             self._half_open = False
-            self._acceptor.census.depart(self.address)
+            self._house.counts.depart(self.address)
 
     # -- up to the association -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        acceptor = self._acceptor
+        house = self._house
         transport = self._transport = self._secure()
-        stream = PduStream(transport, acceptor.limits)
+        stream = PduStream(transport, house.limits)
         try:
             admitted = self._negotiate(transport, stream)
         except NetworkError as error:
@@ -120,32 +127,32 @@ class Incoming:
             self._serve(*admitted)
 
     def _secure(self) -> Transport:
-        if self._listener.tls is None:
+        if self._tls is None:
             return PlainTransport(self._connection)
         try:
-            self._connection = wrapped = self._listener.tls.wrap_socket(
+            self._connection = wrapped = self._tls.wrap_socket(
                 self._connection, server_side=True, do_handshake_on_connect=False
             )
         except OSError as error:
             raise TlsFailed(f"TLS could not be started: {type(error).__name__}") from None
         transport = TlsTransport(wrapped)
-        transport.handshake(Allowance("handshake", self._acceptor.timers.handshake))
+        transport.handshake(Allowance("handshake", self._house.timers.handshake))
         return transport
 
     def _refuse(self, transport: Transport, error: NetworkError) -> None:
         """The end of a connection that never became an association (AA-1, AA-2, AA-5)."""
         if not isinstance(error, ProtocolViolation):
             return
-        brief = Allowance("closing", self._acceptor.timers.closing)
+        brief = Allowance("closing", self._house.timers.closing)
         try:
             transport.send(memoryview(pdus.abort_bytes(error.source, error.reason)), brief)
         except NetworkError:
             return
-        transport.finish(self._acceptor.timers.closing)
+        transport.finish(self._house.timers.closing)
 
     def _negotiate(self, transport: Transport, stream: PduStream) -> tuple[Association, Admission] | None:
         """Read A-ASSOCIATE-RQ and answer it; None when the answer was A-ASSOCIATE-RJ."""
-        allowance = Allowance("associate", self._acceptor.timers.associate)
+        allowance = Allowance("associate", self._house.timers.associate)
         stream.wait(allowance)
         kind, length = stream.header(allowance)
         if kind == pdus.ABORT:
@@ -164,7 +171,7 @@ class Incoming:
         try:
             return self._accept(transport, stream, body, request, proposal, decision), decision
         except BaseException:
-            self._acceptor.census.leave(decision.peer)
+            self._house.counts.leave(decision.peer)
             raise
 
     def _describe(
@@ -186,28 +193,26 @@ class Incoming:
 
     def _decide(self, version: int, request: AssociationRequest, proposal: Proposal) -> Admission | Rejection:
         """Who may come in; an Admission has been counted."""
-        acceptor = self._acceptor
+        house = self._house
         if not version & PROTOCOL_VERSION:
             return _PROTOCOL
         if proposal.application_context != APPLICATION_CONTEXT:
             return _CONTEXT_NAME
-        if not 1 <= len(request.contexts) <= min(MOST_CONTEXTS, acceptor.limits.contexts):
+        if not 1 <= len(request.contexts) <= min(MOST_CONTEXTS, house.limits.contexts):
             raise ProtocolViolation("no presentation context, or too many", reason=pdus.INVALID_PARAMETER_VALUE)
-        if acceptor.census.full():
-            return _CONGESTION
         try:
-            decision = acceptor.services.admit(request)
+            decision = house.services.admit(request)
         except Exception as error:
-            acceptor.log.error("admission_failed", address=self.address, error=type(error).__name__)
+            house.log.error("admission_failed", address=self.address, error=type(error).__name__)
             return _FAULT
-        if isinstance(decision, Admission) and not acceptor.census.join(decision.peer, decision.limit):
-            return _CONGESTION if acceptor.census.full() else _LOCAL_LIMIT
+        if isinstance(decision, Admission):
+            return _FULL.get(house.counts.join(decision.peer, decision.limit), decision)
         return decision
 
     def _reject(self, transport: Transport, stream: PduStream, request: AssociationRequest, why: Rejection) -> None:
-        acceptor = self._acceptor
+        house = self._house
         stream.release()
-        acceptor.log.warning(
+        house.log.warning(
             "association_rejected",
             address=self.address,
             calling_ae=request.calling_ae,
@@ -217,9 +222,9 @@ class Incoming:
             source=why.source,
             reason=why.reason,
         )
-        brief = Allowance("associate", acceptor.timers.associate)
+        brief = Allowance("associate", house.timers.associate)
         transport.send(memoryview(pdus.reject_bytes(why.result, why.source, why.reason)), brief)
-        transport.finish(acceptor.timers.closing)
+        transport.finish(house.timers.closing)
 
     def _accept(
         self,
@@ -230,7 +235,7 @@ class Incoming:
         proposal: Proposal,
         admission: Admission,
     ) -> Association:
-        acceptor = self._acceptor
+        house = self._house
         answers: dict[int, Answer] = {context.id: admission.accept(context) for context in request.contexts}
         accepted, roles = agree_as_acceptor(request.contexts, proposal.roles, answers)
         association = Association(
@@ -242,37 +247,38 @@ class Incoming:
             address=self.address,
             contexts=accepted,
             room=fragment_room(proposal.maximum_length),
-            timers=acceptor.timers,
-            limits=acceptor.limits,
+            timers=house.timers,
+            limits=house.limits,
+            number=self.number,
         )
         reply = accept_bytes(
             body,
             answers,
             roles=roles,
-            length=acceptor.limits.pdu_length,
+            length=house.limits.pdu_length,
             identity=admission.user_identity_response,
         )
         self._arrived()
-        association.write(reply, Allowance("associate", acceptor.timers.associate))
+        association.write(reply, Allowance("associate", house.timers.associate))
         return association
 
     # -- the association -----------------------------------------------------------------------------------------
 
     def _serve(self, association: Association, admission: Admission) -> None:
-        acceptor = self._acceptor
+        house = self._house
         self.association = association
         if self._draining:  # the drain looked just before there was an association
             association.interrupt(_stopped(), finish_message=True)
         error: NetworkError = Stopped("the gateway failed", source=pdus.BY_PROVIDER)
         try:
-            Service(association, acceptor.services, acceptor.log).run()
+            Service(association, house.services, house.log).run()
         except NetworkError as ended:
             error = ended
         finally:
             association.over = True
-            acceptor.census.leave(admission.peer)
+            house.counts.leave(admission.peer)
             try:
-                acceptor.services.closed(association, ending(error))
+                house.services.closed(association, ending(error))
             finally:
                 association.end(error)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from kuva_gateway.network.association import Association
+    from kuva_gateway.network.census import Room
     from kuva_gateway.network.commands import Command
     from kuva_gateway.network.records import AcceptedContext, Admission, AssociationRequest, Rejection, Response
 
@@ -47,6 +48,19 @@ class Services(Protocol):
 
     def closed(self, association: Association, how: str) -> None:
         """The association is over; ``how`` is for its log line."""
+
+
+class Counts(Protocol):
+    """Who counts the connections of all processes together; see :class:`~kuva_gateway.network.census.Census`."""
+
+    def depart(self, address: str) -> None:
+        """A half-open connection became an association, or went away."""
+
+    def join(self, peer: str, limit: int) -> Room:
+        """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
+
+    def leave(self, peer: str) -> None:
+        """An association of ``peer`` ended."""
 
 
 class Log(Protocol):

@@ -1,0 +1,152 @@
+"""The listening sockets: accept connections, count them as half open, pass each one on.
+
+Promises that the accept loop never waits for a peer, and that a process without a free descriptor turns connections away
+instead of spinning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+from kuva_gateway.network.census import Census
+from kuva_gateway.network.protocols import Log
+from kuva_gateway.network.records import Listener
+
+_BACKLOG = 512
+_BREATH = 1.0  # seconds that the loop rests when the process can take no connection at all
+
+Take = Callable[[socket.socket, str, int, int], None]
+"""Takes a connection over: the socket, the peer's address, the listener's place among the others, and the connection's
+number, which grows and becomes its association's id. OSError or RuntimeError: it cannot, and the connection is closed."""
+
+
+class Listening:
+    """The gateway's ears."""
+
+    def __init__(self, listeners: Sequence[Listener], take: Take, *, census: Census, log: Log) -> None:
+        self._listeners = tuple(listeners)
+        self._take = take
+        self._census = census
+        self._log = log
+        self._numbers = itertools.count(1)
+        self._sockets: dict[int, tuple[socket.socket, int]] = {}
+        self._ports: tuple[int, ...] = ()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._spare = -1
+        self._wake_read, self._wake_write = -1, -1
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The port of each listener, in their order; chosen by the kernel where 0 was asked for. None after the end."""
+        return self._ports
+
+    def bind(self) -> None:
+        """Bind every listener: from now on the kernel queues connections.
+
+        Raises
+        ------
+        OSError
+            An address cannot be bound; nothing is left open.
+        """
+        try:
+            for number, listener in enumerate(self._listeners):
+                bound = _bind(listener)
+                self._sockets[bound.fileno()] = (bound, number)
+        except OSError:
+            self._close()
+            raise
+        self._ports = tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._accept_loop, name="dicom-accept", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more and close the listeners; again is fine."""
+        self._stopping = True
+        if self._thread is not None:
+            os.write(self._wake_write, b"x")
+            self._thread.join()
+            self._thread = None
+            for descriptor in (self._wake_read, self._wake_write, self._spare):
+                if descriptor >= 0:
+                    os.close(descriptor)
+        self._close()
+
+    def _close(self) -> None:
+        for bound, _ in self._sockets.values():
+            bound.close()
+        self._sockets.clear()
+        self._ports = ()
+
+    def _accept_loop(self) -> None:
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        for descriptor in self._sockets:
+            poll.register(descriptor, select.POLLIN)
+        while not self._stopping:
+            for descriptor, _ in poll.poll():
+                if descriptor != self._wake_read:
+                    self._accept(*self._sockets[descriptor])
+
+    def _accept(self, bound: socket.socket, listener: int) -> None:
+        try:
+            connection, address = bound.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:
+            self._log.error("accept_failed", error=error.strerror)
+            self._turn_away(bound)
+            return
+        host = str(address[0])
+        if not self._census.arrive(host):
+            self._log.warning("connection_refused", address=host, why="too many half-open connections")
+            connection.close()
+            return
+        try:
+            self._take(connection, host, listener, next(self._numbers))
+        except (OSError, RuntimeError) as error:
+            self._log.error("accept_failed", error=str(error) or type(error).__name__)
+            connection.close()
+            self._census.depart(host)
+
+    def _turn_away(self, bound: socket.socket) -> None:
+        """No descriptor is left: take the connection with the spare one and close it, lest the loop spin."""
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+        with contextlib.suppress(OSError):
+            bound.accept()[0].close()
+        try:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            rest = select.poll()
+            rest.register(self._wake_read, select.POLLIN)
+            rest.poll(_BREATH * 1000)
+
+
+def _bind(listener: Listener) -> socket.socket:
+    host = listener.host or None
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
