@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+import itertools
 import json
 import logging
 import signal
@@ -45,6 +46,7 @@ class Archive:
         self.held: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
         self._stores = 0
+        self._associations = itertools.count(1)
         self._faults_left: float = options.faults if options.faults is not None else float("inf")
         self._threads: list[threading.Thread] = []
 
@@ -65,11 +67,16 @@ class Archive:
 
     def requested(self, event: evt.Event) -> None:
         """Note an association, and reject it if that was asked for (PS3.8 9.3.4: transient, local limit exceeded)."""
-        self.say("association", calling_ae=event.assoc.requestor.ae_title)
+        event.assoc.kuva_number = next(self._associations)
+        self.say("association", association=event.assoc.kuva_number, calling_ae=event.assoc.requestor.ae_title)
         if self.options.reject_associations and self.fault():
             self.say("rejected")
             event.assoc.acse.send_reject(0x02, 0x03, 0x02)
             event.assoc.kill()
+
+    def released(self, event: evt.Event) -> None:
+        """Note that the peer has read every answer: it released the association."""
+        self.say("released", association=getattr(event.assoc, "kuva_number", None))
 
     # -- storage (PS3.4 B) -------------------------------------------------------------------------------------------
 
@@ -98,6 +105,7 @@ class Archive:
             self.held[uid] = (sop_class, digest)
         self.say(
             "stored",
+            association=event.assoc.kuva_number,
             sop_class_uid=sop_class,
             sop_instance_uid=uid,
             transfer_syntax_uid=str(event.context.transfer_syntax),
@@ -330,6 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
             (evt.EVT_C_STORE, archive.store),
             (evt.EVT_N_ACTION, archive.action),
             (evt.EVT_REQUESTED, archive.requested),
+            (evt.EVT_RELEASED, archive.released),
         ],
     )
     assert server is not None
