@@ -153,6 +153,8 @@ def _resize(data_set: FileDataset, size: int) -> None:
     pixels: bytes = data_set.PixelData
     data_set.PixelData = (pixels * (size // len(pixels) + 1))[:size]
     columns = 512 if size % 1024 == 0 and size >= 512 * 1024 else 64
+    while size // 2 // columns > 0xFFFF:  # Rows is an unsigned short
+        columns *= 2
     if size % (2 * columns):
         raise ValueError(f"pixel data of {size} bytes does not fill rows of {columns} 16-bit pixels")
     data_set.Rows, data_set.Columns = size // 2 // columns, columns
@@ -189,6 +191,7 @@ def load_files(
     """Write ``count`` CT images of ``pixel_bytes`` each into ``folder``, spread over ``studies``; return their bytes.
 
     Built for load tests: one image is encoded, and its UIDs are exchanged in the bytes for others of equal length.
+    storescu sends these data sets byte for byte as they are in the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
@@ -196,6 +199,8 @@ def load_files(
         accession = f"L{first + 1:05d}"
         hetu = HETUS[first % len(HETUS)]
         study = make_study(Order(kind="ct", hetu=hetu, accession=accession, pixel_bytes=pixel_bytes), uid=_fixed(uid))
+        # storescu does not send it; what arrives is to have the very bytes of the file.
+        study.data_sets[0].pop("DataSetTrailingPadding", None)
         buffer = io.BytesIO()
         dcmwrite(buffer, study.data_sets[0], enforce_file_format=True)
         pattern, marker = buffer.getvalue(), study.sop_instance_uids[0].encode()

@@ -1,0 +1,63 @@
+"""The results file: runs with their conditions and rounds, written anew after each round, so that none is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .measuring import Round
+from .processes import Stopped
+
+FORMAT = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One call of the benchmark: when, at which commit, on what, and its rounds so far."""
+
+    started: str
+    commit: str
+    conditions: dict[str, str]
+    rounds: list[Round] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return {
+            "started": self.started,
+            "commit": self.commit,
+            "conditions": self.conditions,
+            "rounds": [one.to_json() for one in self.rounds],
+        }
+
+
+def read(path: Path) -> list[Run]:
+    """The runs of a results file, the oldest first; Stopped when it cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value["format"] != FORMAT:
+            raise Stopped(f"{path} is of format {value['format']}, not {FORMAT}")
+        names = {one.name for one in fields(Round)}
+        return [
+            Run(
+                started=run["started"],
+                commit=run["commit"],
+                conditions=run["conditions"],
+                rounds=[Round(**{key: one[key] for key in names}) for one in run["rounds"]],
+            )
+            for run in value["runs"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Stopped(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def write(path: Path, runs: Sequence[Run]) -> None:
+    """Replace the results file, or leave it as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": FORMAT, "runs": [run.to_json() for run in runs]}, indent=1)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
