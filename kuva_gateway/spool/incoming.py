@@ -182,13 +182,12 @@ class Incoming:
             raise
 
     def abandon(self) -> None:
-        """Leave nothing behind. May be called at any time, and again; what cannot be removed is swept at the start."""
+        """Leave nothing behind. May be called at any time, and again; what cannot be removed now goes later."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
         self._give_back()
-        with contextlib.suppress(OSError):
-            self._spool.files.unlink(self._path)
+        self._spool.discard(self._path)
         with contextlib.suppress(OSError):
             self._spool.files.close(descriptor)
 

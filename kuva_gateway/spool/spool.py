@@ -66,6 +66,7 @@ class Spool:
         self._stamp_lock = threading.Lock()
         self._last_stamp = 0
         self._names = itertools.count()
+        self._unwanted: set[Path] = set()  # refused, and not to be removed so far
         self._prefix = f"{clock_ns()}-{os.getpid()}"
         for folder in FOLDERS:
             self.files.make_directory(root / folder)
@@ -90,7 +91,26 @@ class Spool:
         """
         self.space.require()
         path = self.incoming / f"{self._prefix}-{next(self._names)}"
-        return Incoming(self, path, sop_class, sop_instance, transfer_syntax)
+        incoming = Incoming(self, path, sop_class, sop_instance, transfer_syntax)
+        if self._unwanted:
+            self._discard_again()
+        return incoming
+
+    def discard(self, path: Path) -> None:
+        """Remove a file that nobody was told is safe, now or as soon as the file system lets us; never index it."""
+        self._unwanted.add(path)
+        with contextlib.suppress(OSError):
+            self._remove(path)
+
+    def _discard_again(self) -> None:
+        with contextlib.suppress(OSError):  # no use in trying the others now
+            for path in list(self._unwanted):
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.files.unlink(path)
+        self._unwanted.discard(path)
 
     def free_bytes(self) -> int:
         """Free bytes on the spool's file system at this moment."""
@@ -111,8 +131,7 @@ class Spool:
         try:
             self.quarantine(arrival.path, reason)
         except OSError:
-            with contextlib.suppress(OSError):
-                self.files.unlink(arrival.path)
+            self.discard(arrival.path)
 
     def _stamp(self) -> int:
         """Nanoseconds that grow with every call, also when the clock is set back."""
@@ -139,7 +158,7 @@ class Spool:
         for name in sorted(self.files.names(self.arrived)):
             parsed = parse_name(name)
             path = self.arrived / name
-            if parsed is None or self.files.in_use(path):
+            if parsed is None or path in self._unwanted or self.files.in_use(path):
                 continue
             receipt, peer, digest = parsed
             try:
