@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import math
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,8 +126,9 @@ def check_receipts(gateway: Gateway, record: Record, starts_ns: Sequence[int], f
         attempts[attempt.uid].append(attempt)
     for uid, made in attempts.items():
         left = list(by_uid.pop(uid, ()))
-        for attempt in sorted(made, key=lambda one: one.answered_ns is None):
-            receipt = next((one for one in left if _belongs(one, attempt)), None)
+        ends = [attempt.answered_ns or _next(made, number) for number, attempt in enumerate(made)]
+        for attempt, end_ns in sorted(zip(made, ends, strict=True), key=lambda one: one[0].answered_ns is None):
+            receipt = next((one for one in left if _belongs(one, attempt, end_ns)), None)
             if receipt is None:
                 if attempt.answered_ns is not None:
                     found.wrong_receipts += 1
@@ -156,11 +158,13 @@ def _receipts(gateway: Gateway) -> dict[str, list[Receipt]]:
     return by_uid
 
 
-def _belongs(receipt: Receipt, attempt: Attempt) -> bool:
-    """An answer that was cut off leaves its end open: the gateway may have kept the image up to its death."""
-    if receipt.peer != attempt.peer or receipt.time_ns < attempt.began_ns:
-        return False
-    return attempt.answered_ns is None or receipt.time_ns <= attempt.answered_ns
+def _next(made: Sequence[Attempt], number: int) -> float:
+    """An attempt that was cut off ended before the next one began: it ended with the gateway."""
+    return made[number + 1].began_ns if number + 1 < len(made) else math.inf
+
+
+def _belongs(receipt: Receipt, attempt: Attempt, end_ns: float) -> bool:
+    return receipt.peer == attempt.peer and attempt.began_ns <= receipt.time_ns <= end_ns
 
 
 def _check_associations(ours_to_theirs: Mapping[int, set[tuple[int, int]]], found: Findings) -> None:
