@@ -6,7 +6,19 @@ that is superseded stays linked and is no longer current.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from kuva_gateway.catalog.session import Session
+
+
+class Identified(NamedTuple):
+    """What of a study documents name."""
+
+    id: int
+    uid: str
+    accession_number: str
+    patient_key: str
 
 
 def patient_key(patient_id: str) -> str:
@@ -37,24 +49,32 @@ def link_document(session: Session, document_id: int) -> list[int]:
     )
 
 
-def link_study(session: Session, study_id: int, uid: str, accession: str, patient: str) -> list[int]:
-    """Link a study to the documents that are here; returns it once for each new link.
-
-    ``patient`` is a :func:`patient_key`.
-    """
-    by_uid = session.rows("SELECT document_id FROM document_references WHERE what = 'study' AND value = ?", uid)
-    by_accession = []
-    if accession and patient:
-        by_accession = session.rows(
-            "SELECT r.document_id FROM document_references r JOIN documents d ON d.id = r.document_id "
-            "WHERE r.what = 'accession' AND r.value = ? AND d.patient_key = ?",
-            accession,
-            patient,
-        )
-    return _link(
+def link_studies(session: Session, studies: Sequence[Identified]) -> None:
+    """Link studies to the documents that are here."""
+    named: dict[tuple[str, str], list[int]] = {}
+    for row in session.rows_in(
+        "SELECT value, document_id FROM document_references WHERE what = 'study' AND value IN {}",
+        {study.uid for study in studies},
+    ):
+        named.setdefault((row["value"], ""), []).append(row["document_id"])
+    for row in session.rows_in(
+        "SELECT r.value, r.document_id, d.patient_key FROM document_references r JOIN documents d "
+        "ON d.id = r.document_id WHERE r.what = 'accession' AND d.patient_key <> '' AND r.value IN {}",
+        {study.accession_number for study in studies if study.accession_number and study.patient_key},
+    ):
+        named.setdefault((row["value"], row["patient_key"]), []).append(row["document_id"])
+    _link(
         session,
-        [(study_id, row["document_id"], "study_uid") for row in by_uid]
-        + [(study_id, row["document_id"], "accession") for row in by_accession],
+        [
+            (study.id, document_id, linked_by)
+            for study in studies
+            for linked_by, key in (
+                ("study_uid", (study.uid, "")),
+                ("accession", (study.accession_number, study.patient_key)),
+            )
+            if linked_by == "study_uid" or study.patient_key
+            for document_id in named.get(key, ())
+        ],
     )
 
 

@@ -3,7 +3,6 @@
 peewee makes the schema, runs the migrations and owns connections and their pool. The statements themselves are SQL that
 SQLite and PostgreSQL both know, run through :class:`~kuva_gateway.catalog.session.Session`: most of them are set-based
 or hot. The models are bound to no database, so that two catalogs can be open at once (a rebuild).
-
 Times are microseconds since 1970 UTC, flags are 0 or 1, digests are raw bytes. Ids of studies, series, fact sets and
 instances are given out by the indexer, which is the only writer of those tables.
 """
@@ -67,11 +66,15 @@ class Study(Table):
         table_name = "studies"
 
 
-Study.add_index(Study.index(Study.state, Study.last_arrival, name="studies_state"))
-Study.add_index(Study.index(Study.last_arrival, name="studies_last_arrival"))
-Study.add_index(Study.index(Study.peer, Study.last_arrival, name="studies_peer"))
-Study.add_index(Study.index(Study.accession_number, Study.patient_key, name="studies_accession"))
-Study.add_index(Study.index(Study.patient_key, name="studies_patient"))
+for _name, _columns in {
+    "state": (Study.state, Study.last_arrival),
+    "last_arrival": (Study.last_arrival,),
+    "peer": (Study.peer, Study.last_arrival),
+    "accession": (Study.accession_number, Study.patient_key),
+    "patient": (Study.patient_key,),
+    "figures": (Study.state, Study.first_arrival, Study.instances, Study.bytes),
+}.items():
+    Study.add_index(Study.index(*_columns, name=f"studies_{_name}"))
 Study.add_index(Study.index(Study.last_arrival, where=SQL("judge = 1"), name="studies_to_judge"))
 
 
@@ -106,16 +109,16 @@ class FactSet(Table):
 
 
 class Instance(Table):
-    """One stored object, keyed by the SHA-256 of its file."""
+    """One stored object, keyed by the SHA-256 of its file; found by its UID, which the bytes hold (decision 0010)."""
 
     id = IntegerField(primary_key=True)
-    digest = BlobField(unique=True)
+    digest = BlobField()
     study = ForeignKeyField(Study, index=False)
-    series = ForeignKeyField(Series, index=True)
-    fact_set = ForeignKeyField(FactSet, index=True)
+    series = ForeignKeyField(Series, index=False)
+    fact_set = ForeignKeyField(FactSet, index=False)
     revision = IntegerField(help_text="the study's revision that it came with")
     sop_class = TextField()
-    uid = TextField(index=True)
+    uid = TextField()
     transfer_syntax = TextField()
     number = TextField()
     size = BigIntegerField(help_text="bytes of the whole file")
@@ -129,6 +132,7 @@ class Instance(Table):
 
     class Meta:
         table_name = "instances"
+        indexes = ((("uid", "digest"), True),)
 
 
 Instance.add_index(Instance.index(Instance.study, Instance.series, name="instances_study"))
@@ -198,9 +202,8 @@ class DocumentReference(Table):
         table_name = "document_references"
 
 
-DocumentReference.add_index(
-    DocumentReference.index(DocumentReference.what, DocumentReference.value, name="document_references_value")
-)
+_NAMED = (DocumentReference.what, DocumentReference.value)
+DocumentReference.add_index(DocumentReference.index(*_NAMED, name="document_references_value"))
 
 
 class Link(Table):
@@ -264,9 +267,8 @@ class Entry(Table):
 
 
 _DUE = SQL("due_at IS NOT NULL")
-Entry.add_index(
-    Entry.index(Entry.destination, Entry.priority.desc(), Entry.due_at, Entry.id, where=_DUE, name="entries_due")
-)
+_URGENCY = (Entry.destination, Entry.priority.desc(), Entry.due_at, Entry.id)
+Entry.add_index(Entry.index(*_URGENCY, where=_DUE, name="entries_due"))
 Entry.add_index(Entry.index(Entry.destination, Entry.due_at, where=_DUE, name="entries_next"))
 Entry.add_index(Entry.index(Entry.state, Entry.id, name="entries_state"))
 
@@ -364,9 +366,8 @@ class Commitment(Table):
         table_name = "commitments"
 
 
-Commitment.add_index(
-    Commitment.index(Commitment.destination, Commitment.due_at, Commitment.id, where=_DUE, name="commitments_due")
-)
+_AWAITED = (Commitment.destination, Commitment.due_at, Commitment.id)
+Commitment.add_index(Commitment.index(*_AWAITED, where=_DUE, name="commitments_due"))
 
 
 class CommitmentInstance(Table):
@@ -397,5 +398,4 @@ class Destination(Table):
         table_name = "destinations"
 
 
-TABLES: tuple[Any, ...] = tuple(Table.__subclasses__())
-"""Every table, in the order above, which is that of their references."""
+TABLES: tuple[Any, ...] = tuple(Table.__subclasses__())  # in the order of their references

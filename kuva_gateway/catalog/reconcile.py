@@ -20,7 +20,7 @@ from kuva_gateway.catalog.session import Row, Session, iso
 STUDIES_PER_TRANSACTION = 200
 NO_DESTINATION = "no-destination"
 
-_UNFINISHED = "state NOT IN ('archived', 'cancelled', 'superseded')"
+_UNFINISHED = "state IN ('queued', 'sending', 'deferred', 'sent', 'failed', 'held')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

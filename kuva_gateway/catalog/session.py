@@ -121,7 +121,3 @@ class Session:
         names = ", ".join(columns)
         marks = ", ".join("?" * len(columns))
         return int(self.value(f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", *columns.values()))
-
-    def next_id(self, table: str) -> int:
-        """The first free id of a table whose ids the indexer gives out; there is one writer at a time."""
-        return int(self.value(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {table}"))

@@ -148,18 +148,35 @@ def write_history(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """One row of history; ``change`` is the state before and after."""
-    session.execute(
-        "INSERT INTO history (study_id, entry_id, what, event, from_state, to_state, at, actor, detail) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        study_id,
-        entry_id,
-        "study" if entry_id is None else "entry",
-        event,
-        *change,
-        session.at,
-        by,
-        json.dumps(dict(detail or {}), ensure_ascii=False, separators=(",", ":")),
-    )
+    session.execute(_HISTORY, *_told(session, study_id, entry_id, event, change, by, detail))
+
+
+def write_histories(
+    session: Session, event: str, change: tuple[str, str], details: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """The same row of the gateway's for many studies at once: study id -> detail."""
+    rows = [_told(session, study_id, None, event, change, GATEWAY, detail) for study_id, detail in details.items()]
+    session.many(_HISTORY, rows)
+
+
+_HISTORY = (
+    "INSERT INTO history (study_id, entry_id, what, event, from_state, to_state, at, actor, detail) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _told(
+    session: Session,
+    study_id: int,
+    entry_id: int | None,
+    event: str,
+    change: tuple[str, str],
+    by: str,
+    detail: Mapping[str, Any] | None,
+) -> tuple[Any, ...]:
+    what = "study" if entry_id is None else "entry"
+    said = json.dumps(dict(detail or {}), ensure_ascii=False, separators=(",", ":"))
+    return (study_id, entry_id, what, event, *change, session.at, by, said)
 
 
 def move_ledger(

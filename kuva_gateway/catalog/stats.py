@@ -7,6 +7,8 @@ from typing import Any
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.session import Session, iso
 
+_ON_THE_WAY = frozenset({"receiving", "settled", "held", "accepted"})
+
 
 def stats(catalog: Catalog) -> dict[str, Any]:
     """What is here, in figures.
@@ -15,19 +17,19 @@ def stats(catalog: Catalog) -> dict[str, Any]:
     not held duplicates); ``oldest_unarchived_at`` is the first arrival of the oldest study that still has a way to go.
     """
     with catalog.read() as session:
-        totals = session.one("SELECT COALESCE(SUM(instances), 0) AS n, COALESCE(SUM(bytes), 0) AS bytes FROM studies")
-        oldest = session.value(
-            "SELECT MIN(first_arrival) FROM studies WHERE state IN ('receiving', 'settled', 'held', 'accepted')"
+        states = session.rows(
+            "SELECT state, COUNT(*) AS n, SUM(instances) AS instances, SUM(bytes) AS bytes, "
+            "MIN(first_arrival) AS oldest FROM studies GROUP BY state ORDER BY state"
         )
-        assert totals is not None
+        unarchived = [row["oldest"] for row in states if row["state"] in _ON_THE_WAY]
         return {
-            "studies": _by_state(session, "studies"),
+            "studies": {row["state"]: row["n"] for row in states},
             "entries": _by_state(session, "entries"),
-            "instances": int(totals["n"]),
-            "bytes": int(totals["bytes"]),
+            "instances": sum(int(row["instances"]) for row in states),
+            "bytes": sum(int(row["bytes"]) for row in states),
             "documents": session.value("SELECT COUNT(*) FROM documents"),
             "codes": session.value("SELECT COUNT(DISTINCT code) FROM codes"),
-            "oldest_unarchived_at": iso(oldest),
+            "oldest_unarchived_at": iso(min(unarchived, default=None)),
             "resting": [
                 {"destination": row["name"], "until": iso(row["resting_until"]), "code": row["code"], "why": row["why"]}
                 for row in session.rows("SELECT * FROM destinations ORDER BY name")

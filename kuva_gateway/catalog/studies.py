@@ -94,7 +94,10 @@ def listing(
         conditions.append("s.last_arrival >= ?")
         values.append(microseconds(since))
     if rule is not None:
-        conditions.append("s.id IN (SELECT f.study_id FROM findings f WHERE f.rule = ? AND f.revision = s.revision)")
+        conditions.append(
+            "s.id IN (SELECT f.study_id FROM findings f JOIN studies p ON p.id = f.study_id "
+            "AND p.revision = f.revision WHERE f.rule = ?)"
+        )
         values.append(rule)
     where = "WHERE " + " AND ".join(conditions) if conditions else ""
     with catalog.read() as session:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from kuva_gateway.catalog.links import link_study, patient_key
+from kuva_gateway.catalog.links import Identified, link_studies, patient_key
 from kuva_gateway.catalog.session import Session
-from kuva_gateway.catalog.states import write_history
+from kuva_gateway.catalog.states import write_histories
 from kuva_gateway.clinical.codes import CodeSource, agreed_code, code_sources
 from kuva_gateway.dicom.header import Header, from_json
 
@@ -141,12 +141,16 @@ def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
         f"UPDATE studies SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?",
         [(*study.columns(), study.id) for study in studies if not study.new],
     )
-    for study in studies:
-        if study.new:
-            detail = {"revision": 1, "peer": study.peer}
-            write_history(session, study_id=study.id, event="arrived", change=("", "receiving"), detail=detail)
-        if study.new or study.identified != (study.accession_number, study.patient_id):
-            link_study(session, study.id, study.uid, study.accession_number, patient_key(study.patient_id))
+    arrived = {study.id: {"revision": 1, "peer": study.peer} for study in studies if study.new}
+    write_histories(session, "arrived", ("", "receiving"), arrived)
+    link_studies(
+        session,
+        [
+            Identified(study.id, study.uid, study.accession_number, patient_key(study.patient_id))
+            for study in studies
+            if study.new or study.identified != (study.accession_number, study.patient_id)
+        ],
+    )
 
 
 def _procedure_code(session: Session, study: Summary) -> str | None:

@@ -15,6 +15,7 @@ from kuva_gateway.catalog.database import Catalog, utc_now
 from kuva_gateway.errors import NotFoundError, RefusedError
 from tests.conftest import OpenCatalog
 from tests.postgresql import PostgresqlServer
+from tests.unit.catalog.making import Hospital
 
 SQLITE_SCHEMA = """SELECT type, name, sql FROM sqlite_master
     WHERE name NOT LIKE ? AND sql IS NOT NULL ORDER BY type, name"""
@@ -118,3 +119,21 @@ def test_two_programs_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     finally:
         for catalog in opened:
             catalog.close()
+
+
+def test_a_catalog_of_the_first_schema_is_brought_up_to_date_with_what_it_holds(
+    hospital: Hospital, open_catalog: OpenCatalog
+) -> None:
+    hospital.send(instances=2)
+    wanted, rows = schema(hospital.catalog), hospital.rows("SELECT * FROM instances ORDER BY id")
+    with hospital.catalog.write() as session:
+        for name in ("instances_uid_digest", "studies_figures"):
+            session.execute(f"DROP INDEX {name}")
+        for name, columns in {"uid": "uid", "series_id": "series_id", "fact_set_id": "fact_set_id"}.items():
+            session.execute(f"CREATE INDEX instances_{name} ON instances ({columns})")
+        session.execute("CREATE UNIQUE INDEX instances_digest ON instances (digest)")
+        session.execute(f"DELETE FROM {migrations.HISTORY} WHERE name = '0002_large_catalogs'")
+    assert schema(hospital.catalog) != wanted
+    upgraded = open_catalog()
+    assert schema(upgraded) == wanted
+    assert hospital.rows("SELECT * FROM instances ORDER BY id") == rows
