@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import itertools
 import math
 import struct
 from collections import Counter, defaultdict
@@ -219,7 +220,7 @@ def _judge_again(
 ) -> None:
     """All but the last delivery must have been the last word of an association that a kill ended."""
     found.delivered_twice += 1
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in itertools.pairwise(times):
         number = before["association"]
         cut_off = last[number] is before and number not in released
         killed = bisect.bisect_left(kills_at, before["at"] - LATE) < bisect.bisect_right(kills_at, after["at"])

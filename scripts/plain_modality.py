@@ -1,6 +1,6 @@
-"""A modality in as little protocol as there can be: sends C-STORE over a plain socket and knows what was answered, and when.
+"""A modality in as little protocol as there can be: sends C-STORE over a socket and knows what was answered, and when.
 
-It shares no code with the gateway, so that it can bear witness: the digest of each data set is taken from the very bytes
+It shares no code with the gateway, so that it can bear witness: the digest of a data set is taken from the very bytes
 that go out. One presentation context, explicit little endian, one CT image after the other (PS3.8 9.3, PS3.7 9.1.1).
 :class:`Images` makes the images, each with pixels of its own, so that bytes of two images that got mixed are noticed.
 """

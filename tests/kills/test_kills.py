@@ -28,7 +28,6 @@ def seed() -> int:
 def test_fifty_kills_lose_nothing_that_was_acknowledged_and_deliver_nothing_twice(tmp_path: Path) -> None:
     options = kill_runs.Options(kills=KILLS, seed=seed(), at_most=300)
     campaign = kill_runs.Run(tmp_path, options).go()
-    print(campaign.line)
     assert campaign.found.wrong == [], campaign.line
     assert campaign.kills >= KILLS, campaign.line
     assert campaign.while_receiving >= KILLS // 3, campaign.line

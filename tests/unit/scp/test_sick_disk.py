@@ -1,6 +1,6 @@
 """A full, sick or read-only disk at every step of receiving: the answer, what is left, and that it ends with the fault.
 
-The table is the whole truth: a step that :class:`~kuva_gateway.spool.files.Files` has and this table lacks is a failure.
+The table is the whole truth: a step that :class:`~kuva_gateway.spool.files.Files` has and this table lacks fails it.
 """
 
 from __future__ import annotations
