@@ -40,6 +40,7 @@ from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.spool.receipt import Arrival
+from kuva_gateway.spool.trial import try_out
 
 # Seconds.
 ADMISSION_EVERY = 1.0
@@ -126,6 +127,7 @@ class Daemon:
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()
+        try_out(self.spool)
         there = self._try_with_catalog(self._start_indexer)
         self._start_acceptor()
         if not there:

@@ -88,4 +88,8 @@ def _run(arguments: list[str], invocation: Invocation) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename is not None else ""
+        say(f"kuva-gateway: {error.strerror or type(error).__name__}{where}")
+        return 1
     return outcome if isinstance(outcome, int) else 0

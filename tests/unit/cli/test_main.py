@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,13 @@ def test_keys_that_do_nothing_are_said_by_the_check(tmp_path: Path, capsys: pyte
 
 def test_peers_text_cannot_steer_a_terminal() -> None:
     assert _printable("CT\x1b[2J1\x07") == "CT\\x1b[2J1\\x07"
+
+
+def test_a_file_system_that_fails_is_one_line_that_names_the_file_and_status_1(tmp_path: Path) -> None:
+    path = tmp_path / "kuva-gateway.yaml"
+    path.write_text("environment: test\nstate_directory: ./file/below\n")
+    (tmp_path / "file").write_text("no folder")
+    command = [sys.executable, "-m", "kuva_gateway", "run", "--config", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"kuva-gateway: Not a directory: {tmp_path / 'file' / 'below'}\n"
