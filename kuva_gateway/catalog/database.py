@@ -35,6 +35,10 @@ PRAGMAS = {
     "cache_size": -16384,
     "wal_autocheckpoint": 4000,  # pages of 4 KiB: a quarter of the fsyncs of SQLite's own 1000
 }
+LOG_LIMIT = 64 * 1024 * 1024
+"""Bytes of SQLite's write-ahead log at which a writer waits for readers to let go of it."""
+LOG_PATIENCE = 1.0
+"""Seconds that it waits; then it tries again when the log has grown by as much once more."""
 WRITERS_LOCK = 0x6B757661
 """The advisory lock that PostgreSQL's writers take turns with (the letters kuva)."""
 
@@ -96,6 +100,8 @@ class Catalog:
         self.now = now
         self._busy_milliseconds = int(busy_timeout * 1000)
         self._held = _Held()
+        self._log: Path | None = None
+        self._log_limit = LOG_LIMIT
         self._closed = False
 
     @classmethod
@@ -128,6 +134,9 @@ class Catalog:
         else:
             database = _postgresql(url, busy_timeout)
         catalog = cls(database, postgresql=url is not None, now=now, busy_timeout=busy_timeout)
+        if url is None:
+            file = path.resolve()
+            catalog._log = file.with_name(f"{file.name}-wal")
         try:
             with _translated():
                 migrate(catalog, create=create)
@@ -183,7 +192,28 @@ class Catalog:
             except BaseException as error:
                 self._abandon(connection, error)
                 raise
+            if writes:
+                self._bound_log(connection)
             self.database.close()
+
+    def _bound_log(self, connection: Any) -> None:
+        """Move all of a large write-ahead log into the database and begin it anew.
+
+        SQLite does so by itself only at a moment without any reader: where one reader always comes before the last one
+        has gone, the log would grow for ever. What was written is committed: no trouble here is the writer's.
+        """
+        try:
+            size = 0 if self._log is None else self._log.stat().st_size
+            if size < self._log_limit:
+                return
+            connection.execute(f"PRAGMA busy_timeout = {int(LOG_PATIENCE * 1000)}")
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {self._busy_milliseconds}")
+        except (OSError, sqlite3.Error):
+            return
+        self._log_limit = size + LOG_LIMIT if busy else LOG_LIMIT
 
     def _connect(self) -> Any:
         if self._closed:
