@@ -30,6 +30,7 @@ from kuva_gateway import parts
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import load
 from kuva_gateway.errors import GatewayError
+from kuva_gateway.intake.codes import load_starter_codes
 
 STUDIES_PER_WRITE = 5000
 UNTIL = date(2026, 11, 1)
@@ -66,6 +67,7 @@ def fill(
         instances=studies * 5 if instances is None else instances,
     )
     rows = Rows(seed)
+    load_starter_codes(catalog)  # a first start does, and would open the question of every held study here
     with _loader(catalog) as loader, loader.without_indexes(say):
         for number, study in enumerate(planned, start=1):
             rows.add(study)

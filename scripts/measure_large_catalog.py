@@ -36,7 +36,7 @@ from pydicom.filewriter import dcmwrite
 from studymaker import Order, make_study
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
-PATIENCE = 300.0  # seconds
+PATIENCE = 900.0  # seconds
 TICK = os.sysconf("SC_CLK_TCK")
 VARIANTS = ("new studies", "old studies")
 CONFIG = """\
@@ -78,6 +78,13 @@ class Gateway:
             self.largest_log = max(self.largest_log, (self.state / "catalog.sqlite-wal").stat().st_size)
         return not any((self.state / "spool" / "arrived").iterdir())
 
+    def settled(self) -> bool:
+        """Is nothing left to be judged? The code list that a first start brings opens every held study's question."""
+        with contextlib.closing(sqlite3.connect(self.state / "catalog.sqlite")) as connection:
+            return not connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM studies WHERE judge = 1 AND state IN ('settled', 'held', 'accepted'))"
+            ).fetchone()[0]
+
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and all its descendants, living and ended."""
@@ -98,7 +105,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def wait(condition: Callable[[], bool], what: str, pause: float = 0.005) -> None:
-    """Poll until ``condition`` holds, five minutes at most."""
+    """Poll until ``condition`` holds, a quarter of an hour at most."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -123,7 +130,9 @@ def running(name: str, folder: Path, catalog: Path | None) -> Iterator[Gateway]:
         wait(lambda: process.poll() is not None or _listens(port), f"the gateway {name}", pause=0.05)
         if process.poll() is not None:
             raise SystemExit((folder / name / "log").read_text(errors="replace")[-2000:])
-        yield Gateway(name=name, port=port, pid=process.pid, state=state)
+        gateway = Gateway(name=name, port=port, pid=process.pid, state=state)
+        wait(gateway.settled, f"the gateway {name} to judge what is open", pause=1.0)
+        yield gateway
     finally:
         process.terminate()
         try:
