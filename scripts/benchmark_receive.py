@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def plan(options: argparse.Namespace) -> Plan:
     selected = cases(
         workloads=options.workload or list(workloads),
         associations=options.associations,
-        senders=options.sender or (*SENDERS, "bare"),
+        senders=options.sender or SENDERS,
         transports=options.transport or TRANSPORTS,
     )
     return Plan(
@@ -113,54 +113,58 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def check(one: Round) -> None:
-    """Hold the gateway to its promises: every instance catalogued, and with the bytes that were sent."""
-    if is_gateway(one.receiver) and (one.equal != one.instances or one.catalogued != one.instances):
-        raise Stopped(
-            f"{one.receiver}, {one.case}: of {one.instances} instances {one.catalogued} are catalogued "
-            f"and {one.equal} have the bytes that were sent"
-        )
+    """Hold the gateway, and the shim, to their promises; a peer that fails a round is only told about."""
+    wrong = one.failure
+    if is_gateway(one.receiver) and not wrong and (one.equal != one.instances or one.catalogued != one.instances):
+        wrong = f"of {one.instances} instances {one.catalogued} are catalogued and {one.equal} have the bytes sent"
     if one.fsyncs is not None and one.fsyncs < one.instances:
         raise Stopped(f"{one.receiver}, {one.case}: {one.fsyncs} fsyncs for {one.instances} instances")
+    if wrong and is_gateway(one.receiver):
+        raise Stopped(f"{one.receiver}, {one.case}: {wrong}")
 
 
 def tell(one: Round) -> None:
     """One line about a round, while it goes on."""
-    late = f" ({one.seconds - one.acknowledged:.2f} to the catalog)" if is_gateway(one.receiver) else ""
-    equal = "" if one.equal == one.instances else f", {one.instances - one.equal} not equal"
-    print(
-        f"{one.case!s:<34} {one.number + 1} {one.receiver:<16} {one.seconds:7.2f} s{late}, "
-        f"CPU {one.receiver_cpu:.2f} s{equal}",
-        file=sys.stderr,
-    )
+    if one.failure:
+        told = f"FAILED: {' '.join(one.failure.split())[:200]}"
+    else:
+        late = f" ({one.seconds - one.acknowledged:.2f} to the catalog)" if is_gateway(one.receiver) else ""
+        equal = "" if one.equal == one.instances else f", {one.instances - one.equal} not equal"
+        told = f"{one.seconds:7.2f} s{late}, CPU {one.receiver_cpu:.2f} s{equal}"
+    print(f"{one.case!s:<36} {one.number + 1} {one.receiver:<16} {told}", file=sys.stderr)
+
+
+def rounds(asked: Plan, done: set[tuple[Case, str, int, int]]) -> Iterator[tuple[Case, Workload, str, int]]:
+    """What is still to be measured: the first round of every case, then the second, so that a budget cuts the last."""
+    for number in range(max(map(asked.rounds_of, asked.cases))):
+        for case in asked.cases:
+            workload = asked.workloads[case.workload]
+            for name in asked.turn(case, number) if number < asked.rounds_of(case) else ():
+                if (case, name, number, workload.count) not in done:
+                    yield case, workload, name, number
 
 
 def measure(asked: Plan, folder: Path, runs: list[results.Run], output: Path) -> None:
     """Run all rounds that are still to be run; what is measured is in ``output`` after each."""
     run = runs[-1]
-    done = {(one.case, one.receiver, one.number, one.instances) for one in run.rounds}
+    done = {(one.case, one.receiver, one.number, one.instances) for one in run.good_rounds}
     cert, key = certificate(folder)
     shim = build_shim(folder) if "storescp+fsync" in asked.receivers else None
     bench = Bench(folder=folder, warm_up=warm_up_images(folder / "warm-up"), certificate=cert, key=key, shim=shim)
-    made: tuple[str, Images] | None = None
-    for case in asked.cases:
-        workload = asked.workloads[case.workload]
-        for number in range(asked.rounds_of(case)):
-            for name in asked.turn(case, number):
-                if (case, name, number, workload.count) in done:
-                    continue
-                if asked.out_of_time():
-                    print("the time is up; the rest is left out", file=sys.stderr)
-                    return
-                if made is None or made[0] != workload.name:
-                    shutil.rmtree(folder / "images", ignore_errors=True)
-                    made = (workload.name, make_images(folder / "images", workload))
-                one = bench.round(
-                    name=name, start=asked.receivers[name], case=case, workload=workload, images=made[1], number=number
-                )
-                check(one)
-                tell(one)
-                run.rounds.append(one)
-                results.write(output, runs)
+    made: dict[str, Images] = {}
+    for case, workload, name, number in rounds(asked, done):
+        if asked.out_of_time():
+            print("the time is up; the rest is left out", file=sys.stderr)
+            return
+        if workload.name not in made:
+            made[workload.name] = make_images(folder / workload.name, workload)
+        images = made[workload.name]
+        start = asked.receivers[name]
+        one = bench.round(name=name, start=start, case=case, workload=workload, images=images, number=number)
+        tell(one)
+        run.rounds.append(one)
+        results.write(output, runs)
+        check(one)
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -175,7 +179,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--receiver", nargs="+", metavar="NAME", help=f"gateway, gateway:KEY=VALUE,..., {', '.join(PEERS)}"
     )
     what.add_argument("--associations", nargs="+", type=int, default=list(ASSOCIATIONS), metavar="N")
-    what.add_argument("--sender", nargs="+", choices=(*SENDERS, "bare"))
+    what.add_argument("--sender", nargs="+", choices=SENDERS)
     what.add_argument("--transport", nargs="+", choices=TRANSPORTS)
     what.add_argument("--gateway-config", nargs="+", default=[], metavar="KEY=VALUE", help="for every gateway")
     what.add_argument(

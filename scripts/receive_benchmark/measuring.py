@@ -6,14 +6,15 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import senders
+from .conditions import now
 from .images import Images, equal_data_sets
 from .processes import Stopped, cpu_seconds
-from .receivers import Setting, Start
+from .receivers import Receiver, Setting, Start
 from .workloads import Case, Workload
 
 SETTLE_QUIET, SETTLE_AT_MOST = 0.3, 3.0
@@ -26,6 +27,7 @@ class Round:
     ``seconds`` runs from the first sender's start until the receiver is done, ``acknowledged`` until the last sender
     had its last answer. CPU seconds are those of all processes of each side. ``equal`` counts the instances that the
     receiver holds with the very bytes that were sent; ``fsyncs`` and ``catalogued`` are None where nobody counts.
+    ``failure`` says what went wrong; then the figures say nothing.
     """
 
     workload: str
@@ -36,15 +38,16 @@ class Round:
     number: int
     instances: int
     bytes: int
-    seconds: float
-    acknowledged: float
-    receiver_cpu: float
-    sender_cpu: float
-    equal: int
-    fsyncs: int | None
-    catalogued: int | None
     load: float
     at: str
+    seconds: float = 0.0
+    acknowledged: float = 0.0
+    receiver_cpu: float = 0.0
+    sender_cpu: float = 0.0
+    equal: int = 0
+    fsyncs: int | None = None
+    catalogued: int | None = None
+    failure: str = ""
 
     @property
     def case(self) -> Case:
@@ -69,7 +72,7 @@ class Bench:
     shim: Path | None
 
     def round(self, *, name: str, start: Start, case: Case, workload: Workload, images: Images, number: int) -> Round:
-        """Measure ``name`` once; Stopped when an image was not acknowledged or a promise of the gateway not kept."""
+        """Measure ``name`` once; what went wrong is told by the round."""
         folder = self.folder / "receiver"
         folder.mkdir()
         for path in images.paths:
@@ -82,40 +85,47 @@ class Bench:
             key=self.key,
             shim=self.shim,
         )
-        plain = Case(workload="warm-up", associations=min(2, case.associations), transport=case.transport)
-        warm_up = senders.prepare(plain, self.warm_up.paths, each=False)
-        send = senders.prepare(case, images.paths, each=workload.each)
-        load, at = os.getloadavg()[0], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        template = Round(
+            workload=case.workload, associations=case.associations, sender=case.sender, transport=case.transport,
+            receiver=name, number=number, instances=len(images.paths), bytes=images.size,
+            load=round(os.getloadavg()[0], 2), at=now(),
+        )  # fmt: skip
         try:
             with start(setting) as receiver:
-                warm_up(receiver.port)
-                warm = len(self.warm_up.paths)
-                receiver.finish(warm)
-                os.sync()
-                fsyncs = receiver.fsyncs() if receiver.fsyncs else 0
-                cpu, sender_cpu, started = cpu_seconds(receiver.pid), senders.cpu_seconds(), time.perf_counter()
-                send(receiver.port)
-                acknowledged = time.perf_counter() - started
-                receiver.finish(warm + len(images.paths))
-                seconds = time.perf_counter() - started
-                sender_cpu, cpu = senders.cpu_seconds() - sender_cpu, cpu_seconds(receiver.pid) - cpu
-                return Round(
-                    workload=case.workload, associations=case.associations, sender=case.sender,
-                    transport=case.transport, receiver=name, number=number, instances=len(images.paths),
-                    bytes=images.size, seconds=round(seconds, 4), acknowledged=round(acknowledged, 4),
-                    receiver_cpu=round(cpu, 2), sender_cpu=round(sender_cpu, 2),
-                    equal=equal_data_sets(images.digests, receiver.held()),
-                    fsyncs=receiver.fsyncs() - fsyncs if receiver.fsyncs else None,
-                    catalogued=receiver.catalogued() - warm if receiver.catalogued else None,
-                    load=round(load, 2), at=at,
-                )  # fmt: skip
+                self._warm_up(receiver, case)
+                return replace(template, **self._timed(receiver, case, images, each=workload.each))
         except Stopped as stopped:
             log = folder / "log"
-            said = log.read_text(errors="replace")[-1500:] if log.exists() else ""
-            raise Stopped(f"{name}, {case}: {stopped}\n{said}") from stopped
+            said = log.read_text(errors="replace")[-1000:] if log.exists() else ""
+            return replace(template, failure=f"{stopped}\n{said}".strip())
         finally:
             shutil.rmtree(folder)
             settle(self.folder)
+
+    def _warm_up(self, receiver: Receiver, case: Case) -> None:
+        plain = Case(workload="warm-up", associations=min(2, case.associations), transport=case.transport)
+        senders.prepare(plain, self.warm_up.paths, each=False)(receiver.port)
+        receiver.finish(len(self.warm_up.paths))
+
+    def _timed(self, receiver: Receiver, case: Case, images: Images, *, each: bool) -> dict[str, Any]:
+        """The timed part, and then the proofs; the fields of a round that come from measuring."""
+        warm, send = len(self.warm_up.paths), senders.prepare(case, images.paths, each=each)
+        fsyncs = receiver.fsyncs() if receiver.fsyncs else 0
+        os.sync()
+        cpu, sender_cpu, started = cpu_seconds(receiver.pid), senders.cpu_seconds(), time.perf_counter()
+        send(receiver.port)
+        acknowledged = time.perf_counter() - started
+        receiver.finish(warm + len(images.paths))
+        seconds = time.perf_counter() - started
+        return {
+            "seconds": round(seconds, 4),
+            "acknowledged": round(acknowledged, 4),
+            "sender_cpu": round(senders.cpu_seconds() - sender_cpu, 2),
+            "receiver_cpu": round(cpu_seconds(receiver.pid) - cpu, 2),
+            "fsyncs": receiver.fsyncs() - fsyncs if receiver.fsyncs else None,
+            "catalogued": receiver.catalogued() - warm if receiver.catalogued else None,
+            "equal": equal_data_sets(images.digests, receiver.held()),
+        }
 
 
 def settle(folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:

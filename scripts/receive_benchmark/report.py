@@ -73,6 +73,16 @@ def told_conditions(blocks: Sequence[Block], runs: Sequence[Run]) -> list[str]:
     return [f"{name}: {value}" for name, value in newest.conditions.items()] if newest else []
 
 
+def flaws(blocks: Iterable[Block]) -> list[str]:
+    """A line for each receiver that failed rounds of a case, or did not keep the bytes that it was sent."""
+    lines = []
+    for block in blocks:
+        told = f"{block.title} by {block.case.associations}, {group_title(block.case)}"
+        lines += [f"{told}: {name} failed {count} of its rounds" for name, count in block.failures.items()]
+        lines += [f"{told}: {row.receiver} does not hold all bytes as sent" for row in block.rows if not row.equal]
+    return lines
+
+
 def as_text(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
     """What it was measured on, a table for each case, and the floors that are missed."""
     lines = [*told_conditions(blocks, runs), ""]
@@ -85,6 +95,8 @@ def as_text(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
         lines += [f"  {line}" for line in _aligned([HEADS, *map(_cells, block.rows)])] + [""]
     short = missed(blocks)
     lines += [f"Floors missed: {len(short)}", *(f"  {line}" for line in short)]
+    if wrong := flaws(blocks):
+        lines += ["What peers got wrong:", *(f"  {line}" for line in wrong)]
     return "\n".join(lines)
 
 
@@ -104,6 +116,7 @@ def as_json(blocks: Sequence[Block]) -> dict[str, Any]:
             for block in blocks
         ],
         "missed": missed(blocks),
+        "flaws": flaws(blocks),
     }
 
 
@@ -176,4 +189,6 @@ def as_rst(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
                  f"{row.target.floor:g} x", f"{row.target.goal:g} x", row.verdict.replace("MISSED", "**missed**")]
             )  # fmt: skip
         lines += ["Floors and goals", "----------------", "", *rst_table(rows), ""]
+    if wrong := flaws(blocks):
+        lines += ["What peers got wrong:", "", *(f"- {line}" for line in wrong), ""]
     return "\n".join(lines)

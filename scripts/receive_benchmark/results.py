@@ -24,6 +24,11 @@ class Run:
     conditions: dict[str, str]
     rounds: list[Round] = field(default_factory=list)
 
+    @property
+    def good_rounds(self) -> list[Round]:
+        """The rounds that came to their end."""
+        return [one for one in self.rounds if not one.failure]
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .gateway import is_gateway
 from .measuring import Round
 from .results import Run
-from .workloads import WORKLOADS, Case, Target, cases, target
+from .workloads import SENDERS, TRANSPORTS, WORKLOADS, Case, Target, cases, target
 
 BY_NAME = {workload.name: workload for workload in WORKLOADS}
 
@@ -51,12 +52,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One case: the commit that it was measured at, how many instances, and a row for each receiver, gateways first."""
+    """One case: the commit that it was measured at, how many instances, and a row for each receiver, gateways first.
+
+    ``failures`` counts, by receiver, the rounds that did not come to their end.
+    """
 
     case: Case
     commit: str
     instances: int
     rows: tuple[Row, ...]
+    failures: Mapping[str, int]
 
     @property
     def title(self) -> str:
@@ -95,36 +100,41 @@ def row(case: Case, name: str, rounds: Sequence[Round], gateway: float | None, *
     )
 
 
-def block(case: Case, commit: str, rounds: Mapping[str, Sequence[Round]]) -> Block:
-    """Sum up one case: rounds by receiver."""
+def block(case: Case, commit: str, rounds: Mapping[str, Sequence[Round]], failures: Mapping[str, int]) -> Block:
+    """Sum up one case: rounds by receiver, and how many more failed."""
     chief = primary(rounds)
     gateway = statistics.median(one.seconds for one in rounds[chief]) if chief else None
     names = sorted(rounds, key=lambda name: (name != chief, not is_gateway(name)))
     rows = (row(case, name, rounds[name], gateway, compared=name != chief) for name in names)
     instances = next(iter(rounds.values()))[0].instances
-    return Block(case=case, commit=commit, instances=instances, rows=tuple(rows))
+    return Block(case=case, commit=commit, instances=instances, rows=tuple(rows), failures=failures)
 
 
 def summarise(runs: Sequence[Run], *, commit: str | None = None) -> list[Block]:
     """One block per case, in the order of the workloads.
 
     Rounds are joined over runs of the same commit and the same number of instances; where several commits measured a
-    case the newest run's counts, or ``commit`` where it is given.
+    case the newest run's counts, or ``commit`` where it is given. Rounds that failed are counted only.
     """
     chosen: dict[Case, tuple[str, int]] = {}
     for run in sorted(runs, key=lambda run: run.started):
-        for one in run.rounds:
+        for one in run.good_rounds:
             if commit in (None, run.commit):
                 chosen[one.case] = (run.commit, one.instances)
     rounds: dict[Case, dict[str, list[Round]]] = {}
+    failures: dict[Case, Counter[str]] = {}
     for run in runs:
         for one in run.rounds:
-            if chosen.get(one.case) == (run.commit, one.instances):
+            if chosen.get(one.case) != (run.commit, one.instances):
+                continue
+            if one.failure:
+                failures.setdefault(one.case, Counter())[one.receiver] += 1
+            else:
                 rounds.setdefault(one.case, {}).setdefault(one.receiver, []).append(one)
     ordered = cases(
         workloads=[workload.name for workload in WORKLOADS],
         associations=sorted({case.associations for case in rounds}),
-        senders=("nodelay", "nagle", "bare"),
-        transports=("plain", "tls"),
+        senders=SENDERS,
+        transports=TRANSPORTS,
     )
-    return [block(case, chosen[case][0], rounds[case]) for case in ordered if case in rounds]
+    return [block(case, chosen[case][0], rounds[case], failures.get(case, {})) for case in ordered if case in rounds]
