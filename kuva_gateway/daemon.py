@@ -30,15 +30,13 @@ from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import document_drop_folder
 from kuva_gateway.intake.drop_folder import DropFolder, Outcome
 from kuva_gateway.lock import StateLock
-from kuva_gateway.network.acceptor import Acceptor
-from kuva_gateway.network.records import Listener
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
-from kuva_gateway.scp.dispatch import Dispatcher
+from kuva_gateway.receiving import Hooks, Reception, reception
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.trial import try_out
 
@@ -111,7 +109,7 @@ class Daemon:
         self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
         self._commitments: Commitments | None = None
-        self._acceptor: Acceptor | None = None
+        self._reception: Reception | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +127,7 @@ class Daemon:
         self.spool.sweep()
         try_out(self.spool)
         there = self._try_with_catalog(self._start_indexer)
-        self._start_acceptor()
+        self._start_receiving()
         if not there:
             systemd.notify("READY=1", "STATUS=receiving; the catalog is away")
         if not (self._keep_trying(there, self._start_indexer) and self._keep_trying(False, self._start_queue)):
@@ -141,7 +139,7 @@ class Daemon:
     @property
     def ports(self) -> list[int]:
         """The ports on which peers reach the gateway."""
-        return [] if self._acceptor is None else list(self._acceptor.ports)
+        return [] if self._reception is None else list(self._reception.ports)
 
     def _try_with_catalog(self, start: Callable[[], None]) -> bool:
         try:
@@ -178,32 +176,16 @@ class Daemon:
         self._undo.append(("indexer", indexer.stop))
         self._undo.append(("index what was acknowledged", lambda: indexer.drain(self.configuration.drain_timeout)))
 
-    def _start_acceptor(self) -> None:
-        configuration = self.configuration
-        self.services = Dispatcher(
-            configuration,
-            self.spool,
+    def _start_receiving(self) -> None:
+        hooks = Hooks(
             on_receipt=self._on_receipt,
-            immediate=parts.make_immediate(configuration),
             on_commitment_result=self._on_commitment_result,
-            log=log.get_logger("scp"),
+            on_lost_notices=self._on_lost_notices,
         )
-        listeners = []
-        if configuration.listen.port is not None:
-            listeners.append(Listener(host=configuration.listen.host, port=configuration.listen.port))
-        if configuration.tls.port is not None:
-            context = parts.server_tls(configuration)
-            listeners.append(Listener(host=configuration.listen.host, port=configuration.tls.port, tls=context))
-        acceptor = Acceptor(
-            listeners,
-            self.services,
-            timers=parts.timers(configuration),
-            limits=parts.limits(configuration),
-            log=log.get_logger("network"),
-        )
-        acceptor.start()
-        self._acceptor = acceptor
-        self._undo.append(("ports", lambda: acceptor.drain(configuration.drain_timeout)))
+        receiving = reception(self.configuration, self.spool, hooks)
+        self._reception = receiving
+        self._undo.append(("ports", lambda: receiving.drain(self.configuration.drain_timeout)))
+        receiving.start()
 
     def _start_queue(self) -> None:
         assert self._catalog is not None
@@ -274,14 +256,16 @@ class Daemon:
 
     def _make_admission(self, catalog: Catalog, runner: Runner, queue_log: Any) -> Admission:
         configuration = self.configuration
+        reception = self._reception
+        assert reception is not None
         return Admission(
             catalog,
             judge=parts.make_judge(configuration, catalog, utc_now),
             destinations=parts.destination_plans(configuration),
             settle_after=timedelta(seconds=configuration.settle_after),
             settle_at_most=timedelta(seconds=configuration.settle_at_most),
-            indexer_passed=lambda moment: self._indexer is not None and self._indexer.passed(moment),
-            in_flight=self.services.in_flight,
+            indexer_passed=self._indexer_passed,
+            in_flight=reception.in_flight,
             now=utc_now,
             admitted=runner.wake,
             log=queue_log,
@@ -331,6 +315,16 @@ class Daemon:
         if self._indexer is not None:
             self._indexer.notify(arrival, header)
 
+    def _on_lost_notices(self) -> None:
+        if self._indexer is not None:
+            self._indexer.rescan()
+
+    def _indexer_passed(self, moment: datetime) -> bool:
+        """Whether everything that was acknowledged before ``moment`` is in the catalog."""
+        if self._reception is None or self._indexer is None:
+            return False
+        return self._reception.told_until(moment) and self._indexer.passed(moment)
+
     def _on_commitment_result(
         self,
         destination: str,
@@ -356,7 +350,7 @@ class Daemon:
         return {
             "version": __version__,
             "pid": os.getpid(),
-            "associations": len(self._acceptor.associations()) if self._acceptor is not None else 0,
+            "associations": self._reception.associations if self._reception is not None else 0,
             "arrivals_pending": self._indexer.pending if self._indexer is not None else None,
         }
 

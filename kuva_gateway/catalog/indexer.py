@@ -33,7 +33,7 @@ CAPACITY = 4096
 FIRST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 5.0  # seconds
 LINGER = 0.05
-"""Seconds that the first arrival waits for others, so that a transaction and its fsync are shared by many; whoever waits
+"""Seconds that the first arrival waits for others, so that a transaction and its fsync serve many; whoever waits
 for the indexer (:meth:`Indexer.wait_passed`, :meth:`Indexer.drain`) ends the wait at once."""
 
 

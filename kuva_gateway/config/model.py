@@ -72,6 +72,7 @@ class Listen(Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] | None = 11112
+    processes: Annotated[int, Field(ge=0, le=64)] | None = None
 
 
 class Tls(Section):

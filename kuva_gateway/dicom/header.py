@@ -7,6 +7,7 @@ padding and without NUL characters, and values as they were received otherwise: 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any
@@ -109,6 +110,12 @@ _BLANK: dict[str, Any] = {
 }
 
 _said = attrgetter(*(field.name for field in fields(Header) if field.name not in _BLANK))
+_NAMES = tuple(field.name for field in fields(Header))
+_values = attrgetter(*_NAMES)
+_CODES = [_NAMES.index(name) for name in ("procedure_codes", "requested_procedure_codes")]
+_TITLE = _NAMES.index("document_title_code")
+_code_values = attrgetter("value", "scheme", "scheme_uid", "meaning")
+
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Header)}
 _CODE_LISTS = ("procedure_codes", "requested_procedure_codes")
 
@@ -117,9 +124,33 @@ def _code_to_list(code: CodeItem) -> list[str]:
     return [code.value, code.scheme, code.scheme_uid, code.meaning]
 
 
-def _code_from_list(parts: list[str]) -> CodeItem:
+def _code_from_list(parts: Sequence[str]) -> CodeItem:
     value, scheme, scheme_uid, meaning = parts
     return CodeItem(value=value, scheme=scheme, scheme_uid=scheme_uid, meaning=meaning)
+
+
+def to_plain(header: Header) -> tuple[Any, ...]:
+    """The header's values in the order of its fields, made of tuples, text and numbers only."""
+    values = _values(header)
+    if header.procedure_codes or header.requested_procedure_codes or header.document_title_code is not None:
+        changed = list(values)
+        for place in _CODES:
+            changed[place] = tuple(_code_values(code) for code in changed[place])
+        if changed[_TITLE] is not None:
+            changed[_TITLE] = _code_values(changed[_TITLE])
+        return tuple(changed)
+    return values
+
+
+def from_plain(plain: tuple[Any, ...]) -> Header:
+    """The header that :func:`to_plain` took apart, in the same version of this program."""
+    values = dict(zip(_NAMES, plain, strict=True))
+    for name in _CODE_LISTS:
+        if values[name]:
+            values[name] = tuple(_code_from_list(parts) for parts in values[name])
+    if values["document_title_code"] is not None:
+        values["document_title_code"] = _code_from_list(values["document_title_code"])
+    return Header(**values)
 
 
 def to_json(header: Header) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from kuva_gateway.network.association import Association
@@ -26,6 +26,8 @@ class Connections:
     ----------
     tls
         For each listener its TLS context, None for a plain one.
+    ended
+        Told of the number of each connection that is over.
     counts
         Who counts half-open connections and associations; asked and told by each connection's thread.
     """
@@ -39,6 +41,7 @@ class Connections:
         timers: Timers,
         limits: Limits,
         log: Log,
+        ended: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._tls = tuple(tls)
         self.services = services
@@ -46,6 +49,7 @@ class Connections:
         self.timers = timers
         self.limits = limits
         self.log = log
+        self._ended = ended
         self._incoming: set[Incoming] = set()
         self._empty = threading.Condition()
         self._draining = False
@@ -65,7 +69,8 @@ class Connections:
         try:
             threading.Thread(target=one.run, name="dicom-association", daemon=True).start()
         except RuntimeError:
-            self.forget(one)
+            with self._empty:
+                self._incoming.discard(one)
             raise RuntimeError("no thread can be started") from None
         if draining:  # the drain looked just before it came
             one.drain()
@@ -102,6 +107,7 @@ class Connections:
 
     def forget(self, one: Incoming) -> None:
         """A connection's thread has ended."""
+        self._ended(one.number)
         with self._empty:
             self._incoming.discard(one)
             self._empty.notify_all()

@@ -1,7 +1,7 @@
 """The listening sockets: accept connections, count them as half open, pass each one on.
 
-Promises that the accept loop never waits for a peer, and that a process without a free descriptor turns connections away
-instead of spinning.
+Promises that the accept loop never waits for a peer, and that a process without a free descriptor turns connections
+away instead of spinning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BREATH = 1.0  # seconds that the loop rests when the process can take no connec
 
 Take = Callable[[socket.socket, str, int, int], None]
 """Takes a connection over: the socket, the peer's address, the listener's place among the others, and the connection's
-number, which grows and becomes its association's id. OSError or RuntimeError: it cannot, and the connection is closed."""
+number, which grows and becomes its association's id. OSError or RuntimeError: it cannot; the connection is closed."""
 
 
 class Listening:

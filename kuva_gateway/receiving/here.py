@@ -1,0 +1,56 @@
+"""Receiving in the daemon's own process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from kuva_gateway import log, parts
+from kuva_gateway.config import Configuration
+from kuva_gateway.network import Listener
+from kuva_gateway.network.acceptor import Acceptor
+from kuva_gateway.receiving.reception import Hooks, plain_listeners
+from kuva_gateway.receiving.services import make_services, tls_contexts
+from kuva_gateway.spool import Spool
+
+
+class Here:
+    """A :class:`~kuva_gateway.receiving.reception.Reception` without processes of its own."""
+
+    def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
+        self._services = make_services(configuration, spool, hooks.on_receipt, hooks.on_commitment_result)
+        self._acceptor = Acceptor(
+            [
+                Listener(host=listener.host, port=listener.port, tls=tls)
+                for listener, tls in zip(plain_listeners(configuration), tls_contexts(configuration), strict=True)
+            ],
+            self._services,
+            timers=parts.timers(configuration),
+            limits=parts.limits(configuration),
+            log=log.get_logger("network"),
+        )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports on which peers reach the gateway."""
+        return self._acceptor.ports
+
+    @property
+    def associations(self) -> int:
+        """How many associations there are."""
+        return self._acceptor.census.associations
+
+    def start(self) -> None:
+        """Bind the ports and begin."""
+        self._acceptor.start()
+
+    def in_flight(self, study_uid: str) -> bool:
+        """Whether an association that stored into the study is in the middle of a message."""
+        return self._services.in_flight(study_uid)
+
+    def told_until(self, moment: datetime) -> bool:
+        """Always: ``on_receipt`` is called on the association's thread, before the acknowledgement."""
+        return True
+
+    def drain(self, timeout: float) -> None:
+        """Stop listening, finish messages in progress, end everything else."""
+        self._acceptor.drain(timeout)

@@ -1,0 +1,229 @@
+"""One process of the crew as the daemon sees it: started, spoken with, counted, buried and started again.
+
+A thread of its own does all of that. It also is the parent that the kernel watches: a process dies with the thread that
+made it (PR_SET_PDEATHSIG), and this one lasts as long as the crew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kuva_gateway
+from kuva_gateway.errors import DeferredError
+from kuva_gateway.network.census import Room
+from kuva_gateway.receiving.channel import Channel, write_frame
+from kuva_gateway.receiving.handover import hand_over
+
+if TYPE_CHECKING:
+    from kuva_gateway.receiving.crew import Crew
+
+FIRST_PAUSE = 0.1  # seconds before a process that died is replaced
+LONGEST_PAUSE = 10.0
+ENDING = 5.0  # seconds from a process's last word to its end
+QUESTION_PATIENCE = 2.0
+"""Seconds for a process to say what it has in hand."""
+
+
+class Member:
+    """The process number ``number`` of the crew, whichever incarnation it is in."""
+
+    def __init__(self, number: int, crew: Crew, configuration: bytes, log: Any) -> None:
+        self._number = number
+        self._crew = crew
+        self._configuration = configuration
+        self._log = log
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"receiving-{number}", daemon=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._handover: socket.socket | None = None
+        self._open: dict[int, str] = {}  # connections handed over and not ended: number -> address
+        self._half_open: Counter[str] = Counter()
+        self._joined: Counter[str] = Counter()
+        self.ready = False
+        self.failed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while there is one."""
+        process = self._process
+        return None if process is None else process.pid
+
+    @property
+    def load(self) -> int:
+        """How many connections it has."""
+        return len(self._open)
+
+    def start(self) -> None:
+        """Start the process, and its successors, until :meth:`drain`."""
+        self._thread.start()
+
+    def take(self, connection: socket.socket, address: str, listener: int, number: int) -> bool:
+        """Hand a connection over; False when there is nobody to take it."""
+        with self._lock:
+            if not self.ready or self._handover is None:
+                return False
+            self._open[number] = address
+            self._half_open[address] += 1
+            try:
+                hand_over(self._handover, connection, address, listener, number)
+            except OSError:
+                self._open.pop(number)
+                self._half_open[address] -= 1
+                self.ready = False
+                return False
+        return True
+
+    def ask(self, name: str, *arguments: object, otherwise: bool) -> bool:
+        """What the process answers; ``otherwise`` when it does not."""
+        channel = self._channel
+        if channel is None:
+            return otherwise
+        try:
+            return bool(channel.ask(name, *arguments, timeout=QUESTION_PATIENCE))
+        except DeferredError:
+            return otherwise
+
+    def drain(self, timeout: float) -> None:
+        """Let it finish and end, without a successor."""
+        self._stopping.set()
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(DeferredError):
+                channel.tell("drain", timeout)
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end; kill it when it does not come."""
+        if not self._thread.is_alive():
+            return
+        self._thread.join(max(0.0, seconds))
+        if self._thread.is_alive() and self._process is not None:
+            self._log.error("a receiving process had to be killed", number=self._number)
+            self._process.kill()
+            self._thread.join()
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            was_ready = self._live()
+            if self._stopping.is_set():
+                return
+            pause = FIRST_PAUSE if was_ready else min(2 * pause, LONGEST_PAUSE)
+            self._stopping.wait(pause)
+
+    def _live(self) -> bool:
+        """One process from start to end; True if it ever was ready."""
+        ours, theirs = socket.socketpair()
+        give, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs, give, take:
+            try:
+                process = _start(theirs, take)
+            except OSError as error:
+                self._log.error("a receiving process cannot be started", why=error.strerror)
+                self.failed = True
+                self._crew.on_change()
+                return False
+            theirs.close()
+            take.close()
+            self._process, self._handover = process, give
+            channel = self._channel = Channel(ours, self._answerers(), apart=frozenset({"commitment"}))
+            with contextlib.suppress(OSError, DeferredError):
+                write_frame(ours, self._configuration)
+                if self._stopping.is_set():  # asked to drain just before there was a channel
+                    channel.tell("drain", 0.0)
+            channel.run()
+            return self._bury(process)
+
+    def _bury(self, process: subprocess.Popen[bytes]) -> bool:
+        with self._lock:
+            was_ready, self.ready = self.ready or bool(self._open), False
+            self._handover = self._channel = None
+            lost = len(self._open)
+            for address, count in self._half_open.items():
+                for _ in range(count):
+                    self._crew.census.depart(address)
+            for peer, count in self._joined.items():
+                for _ in range(count):
+                    self._crew.census.leave(peer)
+            self._open.clear()
+            self._half_open.clear()
+            self._joined.clear()
+        try:
+            status = process.wait(ENDING)
+        except subprocess.TimeoutExpired:  # it has closed its channel and lives on
+            process.kill()
+            status = process.wait()
+        self._process = None
+        if not self._stopping.is_set() or status != 0:
+            self.failed = True
+            self._log.error("a receiving process ended", number=self._number, status=status, connections_lost=lost)
+        self._crew.on_end()
+        self._crew.on_change()
+        return was_ready
+
+    # -- what the process says ----------------------------------------------------------------------------------------
+
+    def _answerers(self) -> dict[str, Any]:
+        return {
+            "ready": self._on_ready,
+            "notice": self._crew.on_notice,
+            "commitment": self._crew.on_commitment,
+            "depart": self._on_depart,
+            "join": self._on_join,
+            "leave": self._on_leave,
+            "ended": self._on_ended,
+        }
+
+    def _on_ready(self) -> None:
+        self.ready = True
+        self._crew.on_change()
+
+    def _on_depart(self, address: str) -> None:
+        with self._lock:
+            if self._half_open[address] > 0:
+                self._half_open[address] -= 1
+                self._crew.census.depart(address)
+
+    def _on_join(self, peer: str, limit: int) -> str:
+        with self._lock:
+            room = self._crew.on_join(peer, limit)
+            if room is Room.JOINED:
+                self._joined[peer] += 1
+        return room.value
+
+    def _on_leave(self, peer: str) -> None:
+        with self._lock:
+            if self._joined[peer] > 0:
+                self._joined[peer] -= 1
+                self._crew.census.leave(peer)
+
+    def _on_ended(self, number: int) -> None:
+        with self._lock:
+            self._open.pop(number, None)
+
+
+def _start(channel: socket.socket, handover: socket.socket) -> subprocess.Popen[bytes]:
+    """A new interpreter with this very package, whatever folder it was found in."""
+    package = str(Path(kuva_gateway.__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
+    environment.pop("NOTIFY_SOCKET", None)  # the daemon speaks with systemd
+    descriptors = channel.fileno(), handover.fileno()
+    return subprocess.Popen(
+        [sys.executable, "-m", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        env=environment,
+    )

@@ -1,0 +1,158 @@
+"""One receiving process: it gets connections from the daemon, serves them, and tells the daemon what is safe.
+
+It ends when the daemon asks it to drain, and with the daemon: the kernel kills it when the daemon dies, so that a new
+daemon never finds an old one's processes at work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+
+from kuva_gateway import log, parts
+from kuva_gateway.config import Configuration
+from kuva_gateway.dicom.header import Header
+from kuva_gateway.errors import DeferredError
+from kuva_gateway.network.census import Room
+from kuva_gateway.network.connections import Connections
+from kuva_gateway.receiving.channel import Channel, read_frame
+from kuva_gateway.receiving.handover import receive_connection
+from kuva_gateway.receiving.notices import write_notice
+from kuva_gateway.receiving.services import make_services, tls_contexts
+from kuva_gateway.spool import Arrival
+
+_PR_SET_PDEATHSIG = 1
+PATIENCE = 30.0
+"""Seconds that the daemon may take to answer what an association's thread asks."""
+
+
+class DaemonCounts:
+    """The daemon's census, asked over the channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def depart(self, address: str) -> None:
+        """A half-open connection became an association, or went away."""
+        with contextlib.suppress(DeferredError):  # nobody counts any more: this process ends
+            self._channel.tell("depart", address)
+
+    def join(self, peer: str, limit: int) -> Room:
+        """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
+        try:
+            return Room(self._channel.ask("join", peer, limit, timeout=PATIENCE))
+        except DeferredError:
+            return Room.FULL
+
+    def leave(self, peer: str) -> None:
+        """An association of ``peer`` ended."""
+        with contextlib.suppress(DeferredError):
+            self._channel.tell("leave", peer)
+
+
+class Process:
+    """What a receiving process is made of."""
+
+    def __init__(self, configuration: Configuration, words: socket.socket, handover: socket.socket) -> None:
+        self._handover = handover
+        self._channel = channel = Channel(
+            words,
+            {"ping": lambda: True, "in_flight": self._in_flight, "drain": self._drain},
+            apart=frozenset({"drain"}),
+        )
+        self._drained = threading.Event()
+        self._log = log.get_logger("network")
+        self._spool = parts.open_spool(configuration)
+        self._services = make_services(configuration, self._spool, self._on_receipt, self._on_commitment_result)
+        self._connections = Connections(
+            tls_contexts(configuration),
+            self._services,
+            counts=DaemonCounts(channel),
+            timers=parts.timers(configuration),
+            limits=parts.limits(configuration),
+            log=self._log,
+            ended=self._on_ended,
+        )
+
+    def run(self) -> None:
+        """Serve until the daemon asks to drain."""
+        threading.Thread(target=self._read, name="channel", daemon=True).start()
+        threading.Thread(target=self._take_connections, name="handover", daemon=True).start()
+        self._channel.tell("ready")
+        self._drained.wait()
+        self._channel.close()
+
+    def _read(self) -> None:
+        """Read what the daemon says; when it is gone, so is this process."""
+        self._channel.run()
+        if not self._drained.is_set():
+            os._exit(1)
+
+    def _take_connections(self) -> None:
+        while (found := receive_connection(self._handover)) is not None:
+            connection, address, listener, number = found
+            try:
+                self._connections.take(connection, address, listener, number)
+            except (OSError, RuntimeError) as error:
+                self._log.error("accept_failed", error=str(error) or type(error).__name__)
+                connection.close()
+                self._tell("depart", address)
+                self._tell("ended", number)
+
+    def _in_flight(self, study_uid: str) -> bool:
+        return self._services.in_flight(study_uid)
+
+    def _drain(self, timeout: float) -> None:
+        """Finish what is being received; the process ends when that is done."""
+        self._connections.drain(timeout)
+        self._drained.set()
+
+    def _on_receipt(self, arrival: Arrival, header: Header) -> None:
+        # Raises DeferredError when the daemon is gone: the peer hears a failure and sends again. What is in arrived/
+        # is indexed at the next start all the same.
+        self._channel.tell("notice", write_notice(arrival, header))
+
+    def _on_commitment_result(
+        self,
+        destination: str,
+        transaction_uid: str,
+        committed: Sequence[tuple[str, str]],
+        failed: Sequence[tuple[str, str, int]],
+    ) -> None:
+        plain = [tuple(one) for one in committed], [tuple(one) for one in failed]
+        self._channel.ask("commitment", destination, transaction_uid, *plain, timeout=PATIENCE)
+
+    def _on_ended(self, number: int) -> None:
+        self._tell("ended", number)
+
+    def _tell(self, name: str, *arguments: object) -> None:
+        with contextlib.suppress(DeferredError):
+            self._channel.tell(name, *arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``python -m kuva_gateway.receiving CHANNEL HANDOVER PARENT``: two descriptors and the daemon's process id."""
+    channel_fd, handover_fd, parent = (int(argument) for argument in arguments)
+    die_with(parent)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the daemon decides when it ends
+    os.umask(0o077)
+    with socket.socket(fileno=channel_fd) as words, socket.socket(fileno=handover_fd) as handover:
+        # The first frame is the configuration: the daemon's own, over a socket that nobody else has.
+        configuration: Configuration = pickle.loads(read_frame(words))
+        log.configure(form=configuration.log.format, level=configuration.log.level)
+        Process(configuration, words, handover).run()
+    return 0
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent dies."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)

@@ -1,0 +1,75 @@
+"""What the daemon asks of receiving, whichever processes do it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from kuva_gateway.config import Configuration
+from kuva_gateway.network import Listener
+from kuva_gateway.scp.commitment import OnCommitmentResult
+from kuva_gateway.scp.store import OnReceipt
+from kuva_gateway.spool import Spool
+
+MOST_BY_DEFAULT = 4
+"""Receiving processes that are started at most unless more are asked for; each needs about 40 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What receiving tells the daemon."""
+
+    on_receipt: OnReceipt
+    """Told of each instance that is safe, before it is acknowledged. Must not wait for anything."""
+    on_commitment_result: OnCommitmentResult
+    on_lost_notices: Callable[[], None]
+    """A receiving process has ended: something may stand in ``arrived/`` that nobody was told of."""
+
+
+class Reception(Protocol):
+    """Receiving, from bound ports to its end."""
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports on which peers reach the gateway."""
+
+    @property
+    def associations(self) -> int:
+        """How many associations there are."""
+
+    def start(self) -> None:
+        """Bind the ports and begin; OSError when a port cannot be had."""
+
+    def in_flight(self, study_uid: str) -> bool:
+        """Whether an association that stored into the study is in the middle of a message."""
+
+    def told_until(self, moment: datetime) -> bool:
+        """Whether ``on_receipt`` was called for everything that was acknowledged before ``moment``."""
+
+    def drain(self, timeout: float) -> None:
+        """Stop listening, finish messages in progress, end everything else within ``timeout`` seconds and a few."""
+
+
+def reception(configuration: Configuration, spool: Spool, hooks: Hooks) -> Reception:
+    """Receiving as the configuration wants it: ``listen.processes`` of them, 0 for none but the daemon's own."""
+    from kuva_gateway.receiving.crew import Crew
+    from kuva_gateway.receiving.here import Here
+
+    count = process_count(configuration)
+    return Crew(configuration, spool, hooks, count=count) if count else Here(configuration, spool, hooks)
+
+
+def process_count(configuration: Configuration) -> int:
+    """How many receiving processes there are: as configured, else one for each processor, at most four."""
+    wanted = configuration.listen.processes
+    return min(len(os.sched_getaffinity(0)), MOST_BY_DEFAULT) if wanted is None else wanted
+
+
+def plain_listeners(configuration: Configuration) -> list[Listener]:
+    """The addresses to listen on, the plain one first; TLS contexts are made where the handshake is."""
+    host = configuration.listen.host
+    ports = (configuration.listen.port, configuration.tls.port)
+    return [Listener(host=host, port=port) for port in ports if port is not None]

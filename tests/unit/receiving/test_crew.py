@@ -1,0 +1,184 @@
+"""Receiving in several processes: limits, notices and the end of a process are those of one gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kuva_gateway.errors import CatalogUnavailableError, DeferredError
+from kuva_gateway.network import AssociationRejected, NetworkError
+from kuva_gateway.network.negotiation import request_bytes
+from kuva_gateway.receiving import Crew
+from tests.support import ROOT, wait_until
+from tests.unit.network.peers import RawPeer, p_data, pdv, propose
+from tests.unit.receiving.conftest import associate, crew, now
+from tests.unit.scp.conftest import CT, EXPLICIT, encode, image, store, store_command
+
+CONTEXTS = propose((CT, EXPLICIT))
+
+
+def send(found: Crew, number: int, *, calling: str = "CT1") -> int:
+    with associate(found, calling=calling) as association:
+        uid = f"1.2.3.{number}"
+        return store(association, encode(image(SOPInstanceUID=uid)), sop_instance=uid).status
+
+
+def gone(pid: int) -> bool:
+    """Whether no such process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_every_instance_is_told_of_with_its_header_before_it_is_acknowledged(tmp_path: Path):
+    with crew(tmp_path) as (found, told):
+        for number in range(8):
+            assert send(found, number) == 0
+            assert found.told_until(now())
+            assert len(told.receipts) == number + 1
+        arrivals = [arrival for arrival, _ in told.receipts]
+        assert all(arrival.path.is_file() and arrival.size == arrival.path.stat().st_size for arrival in arrivals)
+        assert [header.sop_instance_uid for _, header in told.receipts] == [f"1.2.3.{number}" for number in range(8)]
+        assert {arrival.peer for arrival in arrivals} == {"ct1"}
+        # Each association has a number of its own, whichever process served it.
+        assert len({arrival.receipt.association for arrival in arrivals}) == 8
+
+
+def test_associations_are_spread_over_all_processes(tmp_path: Path):
+    with crew(tmp_path) as (found, _), contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(associate(found, calling="MR1"))
+        assert [member.load for member in found._members] == [2, 2]
+        assert found.associations == 4
+
+
+def test_a_limit_holds_for_all_processes_together(tmp_path: Path):
+    with crew(tmp_path) as (found, _), contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(associate(found))
+        with pytest.raises(AssociationRejected) as rejected:
+            associate(found)
+        assert (rejected.value.result, rejected.value.source, rejected.value.reason) == (2, 3, 2)
+        assert stack.enter_context(associate(found, calling="MR1")).echo() == 0
+    assert found.associations == 0
+
+
+def test_a_place_that_was_left_is_free_again(tmp_path: Path):
+    with crew(tmp_path) as (found, _):
+        for number in range(12):
+            assert send(found, number) == 0
+        wait_until(lambda: found.associations == 0)
+        wait_until(lambda: [member.load for member in found._members] == [0, 0])
+        assert not found.census._half_open
+
+
+def test_half_open_connections_count_together(tmp_path: Path):
+    limits = {"half_open": 4, "half_open_per_address": 4}
+    with crew(tmp_path, limits=limits) as (found, _), contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(RawPeer(found.ports[0])) for _ in range(4)]
+        wait_until(lambda: found.census._half_open.total() == 4)
+        with RawPeer(found.ports[0]) as fifth:
+            assert fifth.read(1) == b""
+        silent[0].__exit__()
+        wait_until(lambda: found.census._half_open.total() == 3)
+        assert send(found, 1) == 0
+
+
+def test_a_process_that_is_killed_is_replaced_and_its_places_are_free(tmp_path: Path):
+    with crew(tmp_path) as (found, told), contextlib.ExitStack() as stack:
+        associations = [associate(found) for _ in range(3)]
+        for number, association in enumerate(associations):
+            stack.callback(association.abort)
+            uid = f"1.2.3.{number}"
+            assert store(association, encode(image(SOPInstanceUID=uid)), sop_instance=uid).status == 0
+        before = found.pids
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        for association in associations:
+            with pytest.raises(NetworkError):
+                association.echo()
+        wait_until(lambda: told.lost >= 2, timeout=20)
+        wait_until(lambda: found.associations == 0)
+        # Whoever calls meanwhile waits for a process that can answer.
+        assert send(found, 9) == 0
+        wait_until(lambda: len(set(found.pids) - set(before)) == 2, timeout=20)
+        assert found.told_until(now())
+        assert {header.sop_instance_uid for _, header in told.receipts} == {"1.2.3.0", "1.2.3.1", "1.2.3.2", "1.2.3.9"}
+
+
+def test_a_half_written_file_of_a_killed_process_is_swept(tmp_path: Path):
+    with crew(tmp_path, count=1) as (found, told), RawPeer(found.ports[0]) as peer:
+        peer.send(request_bytes(called_ae="KUVAGW", calling_ae="CT1", contexts=CONTEXTS, roles={}, length=16384))
+        assert peer.pdu()[0] == 2
+        peer.send(store_command() + p_data(pdv(1, 0, b"\0" * 4000)))
+        incoming = tmp_path / "spool" / "incoming"
+        wait_until(lambda: list(incoming.iterdir()))
+        (pid,) = found.pids
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: told.lost == 1)
+        assert not list(incoming.iterdir())
+
+
+def test_a_study_is_in_flight_while_a_process_reads_a_message_of_who_stored_into_it(tmp_path: Path):
+    first = encode(image(SOPInstanceUID="1.2.3.4"))
+    with crew(tmp_path) as (found, _), RawPeer(found.ports[0]) as peer:
+        peer.send(request_bytes(called_ae="KUVAGW", calling_ae="CT1", contexts=CONTEXTS, roles={}, length=16384))
+        assert peer.pdu()[0] == 2
+        peer.send(store_command() + p_data(pdv(1, 2, first)))
+        assert peer.response().status == 0
+        wait_until(lambda: not found.in_flight("1.2.3"))
+        peer.send(store_command(2))
+        wait_until(lambda: found.in_flight("1.2.3"))
+        assert not found.in_flight("9.9.9")
+
+
+def test_commitment_results_reach_the_daemon_and_its_refusal_the_process(tmp_path: Path):
+    with crew(tmp_path, count=1) as (found, told):
+        (member,) = found._members
+        answer = member._answerers()["commitment"]
+        answer("archive", "1.2.3.4", [("1", "2")], [("1", "3", 0x0112)])
+        assert told.results == [("archive", "1.2.3.4", [("1", "2")], [("1", "3", 0x0112)])]
+        told.result_error = CatalogUnavailableError("away")
+        with pytest.raises(DeferredError):
+            answer("archive", "1.2.3.4", [], [])
+
+
+def test_a_drain_ends_every_process_with_status_0_and_leaves_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with crew(tmp_path) as (found, _):
+        association = associate(found)
+        assert association.echo() == 0
+        pids = found.pids
+        found.drain(5)
+        assert found.pids == []
+        assert all(gone(pid) for pid in pids)
+        with pytest.raises(NetworkError):
+            association.echo()
+    assert "a receiving process ended" not in capfd.readouterr().err
+
+
+def test_processes_die_with_a_daemon_that_is_killed(tmp_path: Path):
+    program = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from tests.unit.receiving.conftest import crew
+with crew(Path({str(tmp_path / "state")!r})) as (found, told):
+    print(*found.pids, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        pids = [int(pid) for pid in daemon.stdout.readline().split()]
+        assert len(pids) == 2
+        daemon.kill()
+        daemon.wait()
+        wait_until(lambda: all(gone(pid) for pid in pids), what="the end of the receiving processes")
