@@ -24,7 +24,7 @@ from receive_benchmark.gateway import ROOT, commit_of, is_gateway, parse_overrid
 from receive_benchmark.images import Images, make_images, warm_up_images
 from receive_benchmark.measuring import Bench, Round
 from receive_benchmark.processes import Stopped, program
-from receive_benchmark.receivers import PEERS, WITHOUT_TLS, Start
+from receive_benchmark.receivers import OTHERS, PEERS, WITHOUT_TLS, Start
 from receive_benchmark.shim import build_shim
 from receive_benchmark.summary import summarise
 from receive_benchmark.workloads import ASSOCIATIONS, SENDERS, TRANSPORTS, WORKLOADS, Case, Workload, cases
@@ -68,10 +68,10 @@ def receivers(options: argparse.Namespace) -> dict[str, Start]:
     for name in names:
         if is_gateway(name):
             chosen[name] = variant(name, common=common).start
-        elif name in PEERS:
-            chosen[name] = PEERS[name]
+        elif name in PEERS | OTHERS:
+            chosen[name] = (PEERS | OTHERS)[name]
         else:
-            raise Stopped(f"there is no receiver {name} (gateway, gateway:KEY=VALUE,..., {', '.join(PEERS)})")
+            raise Stopped(f"there is no receiver {name} (gateway, gateway:KEY=VALUE,..., {', '.join(PEERS | OTHERS)})")
     for checkout in options.checkout:
         if not (checkout / "kuva_gateway").is_dir():
             raise Stopped(f"{checkout} is not a checkout of the gateway")
@@ -176,7 +176,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     what = parser.add_argument_group("what to measure (default: everything)")
     what.add_argument("--workload", nargs="+", choices=names)
     what.add_argument(
-        "--receiver", nargs="+", metavar="NAME", help=f"gateway, gateway:KEY=VALUE,..., {', '.join(PEERS)}"
+        "--receiver", nargs="+", metavar="NAME", help=f"gateway, gateway:KEY=VALUE,..., {', '.join(PEERS | OTHERS)}"
     )
     what.add_argument("--associations", nargs="+", type=int, default=list(ASSOCIATIONS), metavar="N")
     what.add_argument("--sender", nargs="+", choices=SENDERS)

@@ -14,6 +14,7 @@ from .summary import Block, Row
 GATEWAY_COLOUR, PEER_COLOUR, LINE_COLOUR = "#1f6f8b", "#b8bcc2", "#444444"
 COLUMNS = 3
 PANEL = (4.4, 0.34, 0.75)  # width, height per bar, height of the rest of a panel; inches
+TITLE_WIDTH = 7.0
 
 
 def draw(blocks: Sequence[Block], path: Path, *, sender: str = "nodelay", transport: str = "plain") -> None:
@@ -24,7 +25,7 @@ def draw(blocks: Sequence[Block], path: Path, *, sender: str = "nodelay", transp
     try:
         import matplotlib
     except ImportError:
-        raise Stopped("drawing needs matplotlib: .venv/bin/pip install matplotlib") from None
+        raise Stopped("drawing needs matplotlib: .venv/bin/pip install '.[plot]'") from None
     matplotlib.use("agg")
     # Text stays text, and the same figures give the same file.
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "kuva", "font.size": 9}
@@ -34,7 +35,8 @@ def draw(blocks: Sequence[Block], path: Path, *, sender: str = "nodelay", transp
     lines = -(-len(blocks) // COLUMNS)
     columns = min(COLUMNS, len(blocks))
     height = lines * (max(len(block.rows) for block in blocks) * per_bar + rest) + 0.5
-    figure, axes = pyplot.subplots(lines, columns, figsize=(width * columns, height), squeeze=False)
+    size = (max(width * columns, TITLE_WIDTH), height)
+    figure, axes = pyplot.subplots(lines, columns, figsize=size, squeeze=False)
     for place in range(lines * columns):
         panel = axes[place // columns][place % columns]
         if place < len(blocks):

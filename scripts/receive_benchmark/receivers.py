@@ -66,10 +66,11 @@ def files_below(folder: Path) -> Iterable[Path]:
 
 
 @contextlib.contextmanager
-def storescp(setting: Setting, *, durable: bool = False) -> Iterator[Receiver]:
+def storescp(setting: Setting, *, durable: bool = False, mode: str = "+B") -> Iterator[Receiver]:
     """DCMTK's storescp: files as they came, not catalogued; with the shim, durable.
 
-    Bit preserving spares it to decode and encode each data set. It forks where several associations come at once.
+    Bit preserving (``+B``) spares it to decode and encode each data set, which is half of its CPU time and its
+    default (``-B``). It forks where several associations come at once.
     """
     port, out, count = free_port(), setting.folder / "out", setting.folder / "fsyncs"
     out.mkdir()
@@ -79,7 +80,7 @@ def storescp(setting: Setting, *, durable: bool = False) -> Iterator[Receiver]:
         env = environment(**NODELAY, LD_PRELOAD=str(setting.shim), **new_count(count))
     command = [
         program("storescp"), "--quiet", "--fork" if setting.associations > 1 else "--single-process",
-        *dcmtk_tls(setting), "-aet", AE_TITLE, "-dhl", "-pm", "+xa", "+B", "-pdu", PDU, "-od", str(out), str(port),
+        *dcmtk_tls(setting), "-aet", AE_TITLE, "-dhl", "-pm", "+xa", mode, "-pdu", PDU, "-od", str(out), str(port),
     ]  # fmt: skip
     with child(command, log=setting.folder / "log", port=port, env=env) as process:
         yield Receiver(
@@ -93,6 +94,11 @@ def storescp(setting: Setting, *, durable: bool = False) -> Iterator[Receiver]:
 def durable_storescp(setting: Setting) -> AbstractContextManager[Receiver]:
     """storescp that fsyncs what it closes."""
     return storescp(setting, durable=True)
+
+
+def normal_storescp(setting: Setting) -> AbstractContextManager[Receiver]:
+    """storescp in its default mode."""
+    return storescp(setting, mode="-B")
 
 
 @contextlib.contextmanager
@@ -182,10 +188,14 @@ PEERS: dict[str, Start] = {
     "dcmqrscp": dcmqrscp,
     "pynetdicom": pynetdicom,
 }
+# Measured only when they are asked for by name.
+OTHERS: dict[str, Start] = {"storescp-normal": normal_storescp}
 WITHOUT_TLS = frozenset({"dcmqrscp"})
-PEERS_NOTES = {
+NOTES = {
+    "gateway": "the daemon with its default settings; durable and catalogued",
     "storescp": "--quiet +B -pm +xa -dhl -pdu 131072, --fork for several associations; not durable, not catalogued",
-    "storescp+fsync": "the same with a preloaded shim that calls fsync before it closes a file it wrote",
+    "storescp-normal": "the same with -B, DCMTK's default: each data set is decoded and encoded",
+    "storescp+fsync": "storescp with a preloaded shim that calls fsync before it closes a file it wrote",
     "orthanc": "defaults but MaximumPduLength 131072 and TCP_NODELAY=1; SQLite; durable and catalogued",
     "dcmqrscp": "--quiet +B -dhl -pdu 131072 --fork; an index file of its own, not durable; no TLS",
     "pynetdicom": "an AE whose handler writes event.encoded_dataset(); not durable, not catalogued",

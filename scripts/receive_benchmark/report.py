@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .receivers import NOTES
 from .results import Run
 from .summary import Block, Row
 from .workloads import Case
@@ -167,6 +168,8 @@ def _seconds(row: Row) -> str:
 def as_rst(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
     """Conditions; seconds and CPU for each way of sending, a receiver a column; then every floor and goal."""
     lines = [*(f"- {line}" for line in told_conditions(blocks, runs)), ""]
+    names = list(dict.fromkeys(row.receiver for block in blocks for row in block.rows))
+    lines += [f"- *{name}*: {NOTES[name]}" for name in names if name in NOTES] + [""]
     for title in dict.fromkeys(group_title(block.case) for block in blocks):
         group = [block for block in blocks if group_title(block.case) == title]
         heading = title[0].upper() + title[1:]
