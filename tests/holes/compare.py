@@ -1,4 +1,4 @@
-"""How a scenario is run against both receivers: passing is a must for one, and a fault of the comparison for the other."""
+"""How a scenario is run against both sides: one must pass, and if the other did, the comparison would be wrong."""
 
 from __future__ import annotations
 

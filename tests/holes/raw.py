@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -36,9 +37,13 @@ class Peer(RawPeer):
 
     def __init__(self, port: int, *, timeout: float = PATIENCE, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(port, timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Peer:
         return self
@@ -81,6 +86,20 @@ class Peer(RawPeer):
             if self.has_ended(every):
                 return True
         return False
+
+    def fill(self, data: bytes, *, seconds: float = 0.5) -> None:
+        """Send the same again and again until the other side takes no more."""
+        self.socket.settimeout(seconds)
+        with contextlib.suppress(OSError):
+            while True:
+                self.send(data * 100)
+
+    def flood(self, data: bytes, *, seconds: float = PATIENCE) -> None:
+        """Send the same again and again until the other side ends the connection; what it says is read and dropped."""
+        deadline = monotonic() + seconds
+        with contextlib.suppress(OSError):
+            while monotonic() < deadline:
+                self.send(data)
 
     def breaks(self, seconds: float = PATIENCE) -> bool:
         """Whether the connection breaks within that time, without reading a byte of it."""

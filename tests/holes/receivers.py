@@ -83,7 +83,13 @@ class Identity:
 
 @contextmanager
 def gateway(
-    folder: Path, identity: Identity, *, crowded: bool = False, seconds: float = TIME, **changes: object
+    folder: Path,
+    identity: Identity,
+    *,
+    crowded: bool = False,
+    answers: bool = True,
+    seconds: float = TIME,
+    **changes: object,
 ) -> Iterator[Receiver]:
     """The gateway: its daemon, ended with SIGTERM."""
     port, tls_port = free_port(), free_port()
@@ -103,7 +109,7 @@ def gateway(
     path.write_text(yaml.safe_dump(value), encoding="utf-8")
     spool = folder / "var" / "spool"
     command = ["-m", "kuva_gateway", "run", "--config", str(path)]
-    with _running(folder, command, crowded=crowded, port=port) as (process, log):
+    with _running(folder, command, crowded=crowded, answers=answers, port=port) as (process, log):
         yield Receiver(
             name="gateway",
             port=port,
@@ -121,7 +127,13 @@ def gateway(
 
 @contextmanager
 def plain(
-    folder: Path, identity: Identity, *, crowded: bool = False, seconds: float = TIME, chunked: bool = False
+    folder: Path,
+    identity: Identity,
+    *,
+    crowded: bool = False,
+    answers: bool = True,
+    seconds: float = TIME,
+    chunked: bool = False,
 ) -> Iterator[Receiver]:
     """A plain pynetdicom AE; its threads may hang for ever, so that only SIGKILL ends it for sure."""
     port, tls_port = free_port(), free_port()
@@ -131,7 +143,11 @@ def plain(
     script = str(ROOT / "tests" / "holes" / "plain_ae.py")
     command = [script, CALLED, str(kept), str(seconds), str(port), str(tls_port), str(identity.pem)]
     command += ["--chunked"] if chunked else []
-    with _running(folder, command, crowded=crowded, port=port, environment={"TMPDIR": str(passing)}) as (process, log):
+    temporary = {"TMPDIR": str(passing)}
+    with _running(folder, command, crowded=crowded, answers=answers, port=port, environment=temporary) as (
+        process,
+        log,
+    ):
         yield Receiver(
             name="pynetdicom",
             port=port,
@@ -147,7 +163,13 @@ def plain(
 
 @contextmanager
 def _running(
-    folder: Path, command: Sequence[str], *, crowded: bool, port: int, environment: dict[str, str] | None = None
+    folder: Path,
+    command: Sequence[str],
+    *,
+    crowded: bool,
+    answers: bool,
+    port: int,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     path = folder / "receiver.log"
     before = [CROWDED] if crowded else []
@@ -161,7 +183,7 @@ def _running(
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_until(lambda: _answers(process, port, path), timeout=30, what="an answer to C-ECHO")
+        wait_until(lambda: _is_there(process, port, path, answers), timeout=30, what="an answer to C-ECHO")
         yield process, path
     finally:
         if process.poll() is None:
@@ -169,11 +191,12 @@ def _running(
         process.wait()
 
 
-def _answers(process: subprocess.Popen[bytes], port: int, log: Path) -> bool:
+def _is_there(process: subprocess.Popen[bytes], port: int, log: Path, answers: bool) -> bool:
     assert process.poll() is None, f"it ended: {log.read_text()[-3000:]}"
     try:
         with Peer(port) as peer:
-            peer.open().echo()
+            if answers:
+                peer.open().echo()
     except (OSError, AssertionError):  # nobody there yet, or one whose first steps take longer than its timers
         return False
     return True
