@@ -63,6 +63,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "history": (
         "id", "study_id", "entry_id", "what", "event", "from_state", "to_state", "at", "actor", "detail",
     ),
+    "totals": ("what", "state", "number", "instances", "bytes"),
 }  # fmt: skip
 """The tables that are filled, parents first, with their columns."""
 

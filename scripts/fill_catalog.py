@@ -36,6 +36,10 @@ STUDIES_PER_WRITE = 5000
 UNTIL = date(2026, 11, 1)
 _LOADING = {"journal_mode": "off", "synchronous": "off", "foreign_keys": 0, "cache_size": -1_000_000, "threads": 2}
 """SQLite while a catalog that can be made again is being filled."""
+_TOTALS = (
+    "INSERT INTO totals SELECT 'studies', state, COUNT(*), SUM(instances), SUM(bytes) FROM studies GROUP BY state",
+    "INSERT INTO totals SELECT 'entries', state, COUNT(*), 0, 0 FROM entries GROUP BY state",
+)
 
 
 def fill(
@@ -75,6 +79,7 @@ def fill(
                 for table, values in rows.take().items():
                     loader.write(table, values)
                 say(f"{number:,} of {studies:,} studies")
+        loader.count()
     if analyze:
         say("statistics")
         with _loader(catalog) as loader:
@@ -119,6 +124,11 @@ class SqliteLoader:
         """Insert rows."""
         names, marks = ", ".join(COLUMNS[table]), ", ".join("?" * len(COLUMNS[table]))
         self._connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+
+    def count(self) -> None:
+        """The totals that the gateway keeps."""
+        for statement in _TOTALS:
+            self._connection.execute(statement)
 
     @contextmanager
     def without_indexes(self, say: Any) -> Iterator[None]:
@@ -169,6 +179,11 @@ class PostgresqlLoader:
         with self._connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
+
+    def count(self) -> None:
+        """The totals that the gateway keeps."""
+        for statement in _TOTALS:
+            self._connection.execute(statement)
 
     @contextmanager
     def without_indexes(self, say: Any) -> Iterator[None]:

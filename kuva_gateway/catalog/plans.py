@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.completion import complete_study, ledger_counts, recount
 from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.catalog.session import Row, Session
@@ -82,6 +83,7 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
         sent=0,
         committed=0,
     )
+    totals.add(session, "entries", [totals.Change("queued", 1)])
     if not _complete_at_once(session, entry_id, study, plan):
         _hold_still(session, entry_id, study, plan)
     recount(session, study["id"], plan.name)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.errors import NotFoundError, StateError
 
@@ -77,16 +78,19 @@ LEDGER: Mapping[tuple[str, str], str] = {
 GATEWAY = "gateway"
 """Who changed a state when no person did."""
 
-_TABLES = {"study": ("studies", STUDY), "entry": ("entries", ENTRY)}
+_TABLES: Mapping[str, tuple[totals.What, Mapping[tuple[str, str], str]]] = {
+    "study": ("studies", STUDY),
+    "entry": ("entries", ENTRY),
+}
 
 
 def targets(table: Mapping[tuple[str, str], str], event: str) -> tuple[str, ...]:
     """The states from which ``table`` knows ``event``."""
     return tuple(state for state, known in table if known == event)
 
+
 PEOPLES = frozenset({"released", "rejected", "withdrawn", "removed", "retried", "held", "cancelled"})
 """Events that people cause, by commands."""
-
 
 
 def apply(
@@ -125,6 +129,7 @@ def apply(
         )
     settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
     session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", after, *columns.values(), row_id)
+    totals.move(session, table, row, after)
     write_history(
         session,
         study_id=row["id"] if what == "study" else row["study_id"],

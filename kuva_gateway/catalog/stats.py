@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.session import Session, iso
-
-_ON_THE_WAY = frozenset({"receiving", "settled", "held", "accepted"})
+from kuva_gateway.catalog.session import iso
 
 
 def stats(catalog: Catalog) -> dict[str, Any]:
@@ -17,26 +16,21 @@ def stats(catalog: Catalog) -> dict[str, Any]:
     not held duplicates); ``oldest_unarchived_at`` is the first arrival of the oldest study that still has a way to go.
     """
     with catalog.read() as session:
-        states = session.rows(
-            "SELECT state, COUNT(*) AS n, SUM(instances) AS instances, SUM(bytes) AS bytes, "
-            "MIN(first_arrival) AS oldest FROM studies GROUP BY state ORDER BY state"
+        studies = totals.read(session, "studies")
+        oldest = session.value(
+            "SELECT first_arrival FROM studies WHERE state NOT IN ('archived', 'rejected', 'withdrawn', 'removed') "
+            "ORDER BY first_arrival LIMIT 1"
         )
-        unarchived = [row["oldest"] for row in states if row["state"] in _ON_THE_WAY]
         return {
-            "studies": {row["state"]: row["n"] for row in states},
-            "entries": _by_state(session, "entries"),
-            "instances": sum(int(row["instances"]) for row in states),
-            "bytes": sum(int(row["bytes"]) for row in states),
+            "studies": {state: total.number for state, total in studies.items()},
+            "entries": {state: total.number for state, total in totals.read(session, "entries").items()},
+            "instances": sum(total.instances for total in studies.values()),
+            "bytes": sum(total.bytes for total in studies.values()),
             "documents": session.value("SELECT COUNT(*) FROM documents"),
             "codes": session.value("SELECT COUNT(DISTINCT code) FROM codes"),
-            "oldest_unarchived_at": iso(min(unarchived, default=None)),
+            "oldest_unarchived_at": iso(oldest),
             "resting": [
                 {"destination": row["name"], "until": iso(row["resting_until"]), "code": row["code"], "why": row["why"]}
                 for row in session.rows("SELECT * FROM destinations ORDER BY name")
             ],
         }
-
-
-def _by_state(session: Session, table: str) -> dict[str, int]:
-    rows = session.rows(f"SELECT state, COUNT(*) AS n FROM {table} GROUP BY state ORDER BY state")
-    return {row["state"]: row["n"] for row in rows}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.links import Identified, link_studies, patient_key
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_histories
@@ -51,6 +52,8 @@ class Summary:
     frozen: bool = False
     """Its state takes no instances: what comes is kept and never sent."""
     new_facts: list[Header] = field(default_factory=list)
+    counted: tuple[int, int] = (0, 0)
+    """Instances and bytes that the totals know of."""
     identified: tuple[str, str] = field(default=("", ""))
     """Accession number and patient id that documents were looked for with."""
 
@@ -119,7 +122,7 @@ def load_summaries(session: Session, uids: Iterable[str]) -> dict[str, Summary]:
     for row in session.rows_in(f"SELECT {names} FROM studies WHERE uid IN {{}}", uids):
         identified = (row["accession_number"], row["patient_id"])
         row["modalities"] = set(json.loads(row["modalities"]))
-        found[row["uid"]] = Summary(**row, identified=identified)
+        found[row["uid"]] = Summary(**row, identified=identified, counted=(row["instances"], row["bytes"]))
     return found
 
 
@@ -140,6 +143,16 @@ def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
     session.many(
         f"UPDATE studies SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?",
         [(*study.columns(), study.id) for study in studies if not study.new],
+    )
+    totals.add(
+        session,
+        "studies",
+        [
+            totals.Change(
+                study.state, int(study.new), study.instances - study.counted[0], study.bytes - study.counted[1]
+            )
+            for study in studies
+        ],
     )
     arrived = {study.id: {"revision": 1, "peer": study.peer} for study in studies if study.new}
     write_histories(session, "arrived", ("", "receiving"), arrived)

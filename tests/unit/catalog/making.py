@@ -90,6 +90,8 @@ class Hospital:
     spool: Spool
     clock: Clock
     problems: list[tuple[str, str]] = field(default_factory=list)
+    by_hand: bool = False
+    """States are set by hand, and the totals that are kept say nothing."""
     _number: int = 0
 
     def indexer(self, **keywords: Any) -> Indexer:

@@ -25,6 +25,7 @@ def pairs(table: Table) -> list[tuple[str, str]]:
 
 def put(hospital: Hospital, table: str, state: str) -> int:
     """Put the only row of ``table`` into ``state``, by the back door; returns its id."""
+    hospital.by_hand = True
     with hospital.catalog.write() as session:
         session.execute(f"UPDATE {table} SET state = ?", state)
         return int(session.value(f"SELECT id FROM {table}"))

@@ -35,7 +35,9 @@ ARCHIVE = DestinationPlan(name="national-archive")
 
 def rows_of(catalog: Catalog) -> dict[str, list[dict[str, Any]]]:
     with catalog.read() as session:
-        return {table: session.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in COLUMNS}
+        rows = {table: session.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in COLUMNS}
+    rows["totals"] = [row for row in rows["totals"] if row["number"]]
+    return rows
 
 
 def fill(catalog: Catalog, number: int = 300, seed: int = 5) -> dict[str, list[dict[str, Any]]]:

@@ -1,0 +1,197 @@
+"""The tables of what becomes of studies: entries, attempts, ledger, findings, history, commitment, and the totals.
+
+Private to this folder, as :mod:`.models` are, which says how values are held.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import (
+    SQL,
+    AutoField,
+    BigIntegerField,
+    CompositeKey,
+    ForeignKeyField,
+    IntegerField,
+    SmallIntegerField,
+    TextField,
+)
+
+from kuva_gateway.catalog.models import AS_JSON, Instance, Study, Table
+
+
+class Entry(Table):
+    """One study's revision on its way to one destination."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=False)
+    destination = TextField()
+    revision = IntegerField()
+    state = TextField()
+    priority = IntegerField()
+    required = SmallIntegerField()
+    commitment = SmallIntegerField()
+    attempts = IntegerField(default=0)
+    created_at = BigIntegerField()
+    tried_since = BigIntegerField(help_text="when it was made, or when a person last had it tried again")
+    due_at = BigIntegerField(null=True, help_text="when a worker may claim it; a lease's end while sending; else null")
+    next_attempt_at = BigIntegerField(null=True)
+    owner = TextField(default="")
+    last_error = TextField(null=True, help_text=AS_JSON)
+    sent = IntegerField(default=0)
+    committed = IntegerField(default=0)
+
+    class Meta:
+        table_name = "entries"
+        indexes = ((("study", "destination", "revision"), True),)
+
+
+_DUE = SQL("due_at IS NOT NULL")
+_URGENCY = (Entry.destination, Entry.priority.desc(), Entry.due_at, Entry.id)
+Entry.add_index(Entry.index(*_URGENCY, where=_DUE, name="entries_due"))
+Entry.add_index(Entry.index(Entry.destination, Entry.due_at, where=_DUE, name="entries_next"))
+Entry.add_index(Entry.index(Entry.state, Entry.id, name="entries_state"))
+
+
+class Attempt(Table):
+    """One attempt at a delivery, or at asking for commitment."""
+
+    id = AutoField()
+    entry = ForeignKeyField(Entry, index=True)
+    kind = TextField()
+    started_at = BigIntegerField()
+    ended_at = BigIntegerField()
+    outcome = TextField()
+    scope = TextField()
+    code = TextField()
+    meaning = TextField()
+    comment = TextField()
+    sent = IntegerField()
+    warnings = IntegerField()
+    failed = IntegerField()
+
+    class Meta:
+        table_name = "attempts"
+
+
+class Ledger(Table):
+    """What became of one instance at one destination; outlives entries."""
+
+    study = ForeignKeyField(Study, index=False)
+    destination = TextField()
+    instance = ForeignKeyField(Instance, index=True)
+    revision = IntegerField(help_text="the study's revision that first wanted it there")
+    state = TextField()
+    code = TextField(default="")
+    changed_at = BigIntegerField()
+
+    class Meta:
+        table_name = "ledger"
+        primary_key = CompositeKey("study", "destination", "instance")
+        without_rowid = True
+
+
+class Finding(Table):
+    """One finding of one revision's verdict."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=False)
+    revision = IntegerField()
+    rule = TextField(index=True)
+    severity = TextField()
+    place = TextField()
+    message = TextField()
+    remedy = TextField()
+    overridden_at = BigIntegerField(null=True)
+    overridden_by = TextField(null=True)
+    overridden_reason = TextField(null=True)
+
+    class Meta:
+        table_name = "findings"
+
+
+Finding.add_index(Finding.index(Finding.study, Finding.revision, name="findings_study"))
+
+
+class History(Table):
+    """Every change of state: what, from, event, to, when, by whom."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=True)
+    entry = ForeignKeyField(Entry, null=True, index=True)
+    what = TextField()
+    event = TextField()
+    from_state = TextField()
+    to_state = TextField()
+    at = BigIntegerField()
+    actor = TextField()
+    detail = TextField(help_text=AS_JSON)
+
+    class Meta:
+        table_name = "history"
+
+
+class Commitment(Table):
+    """One storage commitment transaction."""
+
+    id = AutoField()
+    transaction_uid = TextField(unique=True)
+    entry = ForeignKeyField(Entry, index=True)
+    destination = TextField()
+    asked_at = BigIntegerField()
+    due_at = BigIntegerField(null=True, help_text="null once nothing more is awaited")
+    answered_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "commitments"
+
+
+_AWAITED = (Commitment.destination, Commitment.due_at, Commitment.id)
+Commitment.add_index(Commitment.index(*_AWAITED, where=_DUE, name="commitments_due"))
+
+
+class CommitmentInstance(Table):
+    """One instance of a storage commitment transaction, and what the destination said of it."""
+
+    commitment = ForeignKeyField(Commitment, index=False)
+    instance = ForeignKeyField(Instance, index=True)
+    state = TextField(help_text="asked, committed or failed")
+    reason = IntegerField(null=True)
+
+    class Meta:
+        table_name = "commitment_instances"
+        primary_key = CompositeKey("commitment", "instance")
+        without_rowid = True
+
+
+class Destination(Table):
+    """A destination that rests, and why; no row: it does not."""
+
+    name = TextField(primary_key=True)
+    resting_until = BigIntegerField()
+    since = BigIntegerField()
+    code = TextField()
+    why = TextField()
+    times = IntegerField()
+
+    class Meta:
+        table_name = "destinations"
+
+
+class Total(Table):
+    """How many studies or entries are in a state, and what studies add up to: kept with every change of theirs."""
+
+    what = TextField(help_text="studies or entries")
+    state = TextField()
+    number = IntegerField()
+    instances = BigIntegerField()
+    bytes = BigIntegerField()
+
+    class Meta:
+        table_name = "totals"
+        primary_key = CompositeKey("what", "state")
+
+
+TABLES: tuple[Any, ...] = tuple(Table.__subclasses__())
+"""Every table, in the order of their references."""

@@ -1,0 +1,51 @@
+"""How many studies and entries are in each state, kept with every change so that nobody has to count millions of rows.
+
+Promises that ``totals`` says what counting would say, because the two functions here are called in the transaction of
+every change: by :func:`~kuva_gateway.catalog.states.apply` and by whoever makes a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from kuva_gateway.catalog.session import Row, Session
+
+What = Literal["studies", "entries"]
+
+_ADD = (
+    "INSERT INTO totals (what, state, number, instances, bytes) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (what, state) DO UPDATE SET number = totals.number + excluded.number, "
+    "instances = totals.instances + excluded.instances, bytes = totals.bytes + excluded.bytes"
+)
+
+
+class Change(NamedTuple):
+    """So many more in ``state`` than before, with what they hold."""
+
+    state: str
+    number: int
+    instances: int = 0
+    bytes: int = 0
+
+
+def add(session: Session, what: What, changes: Iterable[Change]) -> None:
+    """Note changes; those of one state are added up first."""
+    sums: dict[str, tuple[int, int, int]] = {}
+    for state, number, instances, size in changes:
+        before = sums.get(state, (0, 0, 0))
+        sums[state] = (before[0] + number, before[1] + instances, before[2] + size)
+    session.many(_ADD, [(what, state, *sums[state]) for state in sorted(sums) if any(sums[state])])
+
+
+def move(session: Session, what: What, row: Row, after: str) -> None:
+    """Note that ``row``, as it was, goes from its state to another."""
+    held = (row["instances"], row["bytes"]) if what == "studies" else (0, 0)
+    gone = Change(row["state"], -1, -held[0], -held[1])
+    add(session, what, [gone, Change(after, 1, *held)])
+
+
+def read(session: Session, what: What) -> dict[str, Change]:
+    """State -> how many, and what they hold; states without any are left out."""
+    rows = session.rows("SELECT * FROM totals WHERE what = ? AND number > 0 ORDER BY state", what)
+    return {row["state"]: Change(row["state"], row["number"], row["instances"], row["bytes"]) for row in rows}
