@@ -13,8 +13,8 @@ import pytest
 from kuva_gateway.catalog import database
 from kuva_gateway.catalog.database import Catalog
 
-LIMIT = 1024 * 1024  # bytes
-ROUNDS = 200
+LIMIT = 512 * 1024  # bytes
+ROUNDS = 100
 WORDS = "x" * 20_000
 
 
