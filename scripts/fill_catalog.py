@@ -50,10 +50,12 @@ def fill(
     series: int | None = None,
     instances: int | None = None,
     until: date = UNTIL,
-    analyze: bool = True,
+    analyze: bool | None = None,
     say: Any = lambda text: None,
 ) -> None:
     """Fill an empty catalog; totals that are not given are 2.5 series and 5 instances per study.
+
+    ``analyze`` None: planner's statistics as in a catalog that grew: PostgreSQL makes them by itself, SQLite has none.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def fill(
                     loader.write(table, values)
                 say(f"{number:,} of {studies:,} studies")
         loader.count()
-    if analyze:
+    if catalog.postgresql if analyze is None else analyze:
         say("statistics")
         with _loader(catalog) as loader:
             loader.analyze()
@@ -229,7 +231,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--instances", type=int, default=None, help="in all (default: 5 per study)")
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--until", type=date.fromisoformat, default=UNTIL, help="the day after the newest study")
-    parser.add_argument("--no-analyze", action="store_true", help="leave the database without statistics")
+    parser.add_argument(
+        "--analyze",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="statistics for the planner (default: as the database would have by itself: PostgreSQL yes, SQLite no)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -260,7 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
                 series=options.series,
                 instances=options.instances,
                 until=options.until,
-                analyze=not options.no_analyze,
+                analyze=options.analyze,
                 say=say,
             )
         finally:
