@@ -6,6 +6,7 @@ where they are used: a command that only looks into the catalog starts without t
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -19,6 +20,7 @@ from kuva_gateway.catalog.records import DestinationPlan, StudyView
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
+from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
 from kuva_gateway.spool.spool import Spool
 
@@ -189,15 +191,25 @@ def make_judge(
 
 
 def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refusal | None]:
-    """The rules that answer a C-STORE at once, for an instance from the peer of that name."""
+    """The rules that answer a C-STORE at once, for an instance from the peer of that name.
+
+    Rules look at what is common to many instances (:meth:`Header.facts`) and at UIDs: what was found good for one
+    instance holds for the next of its series, whose own UID is all that is left to see.
+    """
     from kuva_gateway.validation.rules import check_instance
 
     private = frozenset(configuration.private_storage_classes)
+    last = threading.local()
 
     def immediate(header: Header, peer: str) -> Refusal | None:
-        return check_instance(
+        seen = (peer, header.series_instance_uid, header.facts_key())
+        if getattr(last, "good", None) == seen and is_valid_uid(header.sop_instance_uid):
+            return None
+        refusal = check_instance(
             header, None, configuration.environment, configuration.severities(peer), private_classes=private
         )
+        last.good = seen if refusal is None else None
+        return refusal
 
     return immediate
 

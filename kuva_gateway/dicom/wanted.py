@@ -5,6 +5,7 @@ Keeps one table, :data:`TOP`, that the walk over a data set follows; nothing out
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -117,7 +118,23 @@ def last_group(sop_class: bytes) -> int:
 
 
 def assemble(found: Found, transfer_syntax: str, *, big_endian: bool) -> Header:
-    """The :class:`Header` for what was found in a data set."""
+    """The :class:`Header` for what was found in a data set.
+
+    Images of a series differ in few values: where the rest is what the thread's last data set had, its texts are taken.
+    """
+    own = {tag: found.pop(tag) for tag in _OF_EACH_INSTANCE if tag in found}
+    last = _last.read
+    if last is None or last[0] != transfer_syntax or last[1] != found:
+        last = _last.read = (transfer_syntax, found, _shared(found, transfer_syntax, big_endian=big_endian))
+    values = dict(last[2])
+    for tag, value in own.items():
+        name, convert = _OF_EACH_INSTANCE[tag]
+        values[name] = convert(value)
+    return Header(**values)
+
+
+def _shared(found: Found, transfer_syntax: str, *, big_endian: bool) -> dict[str, Any]:
+    """The header's values for everything but :data:`_OF_EACH_INSTANCE`."""
     character_set, codecs = _character_set(found, DEFAULT)
     values: dict[str, Any] = {"transfer_syntax_uid": transfer_syntax, "character_set": character_set}
     for tag, value in found.items():
@@ -135,7 +152,7 @@ def assemble(found: Found, transfer_syntax: str, *, big_endian: bool) -> Header:
             values[name] = int.from_bytes(found[tag][:2], "big" if big_endian else "little")
     if _REQUESTED_PROCEDURE_CODE in found or _REQUEST_ATTRIBUTES in found:
         values["requested_procedure_codes"] = _requested_codes(found, codecs)
-    return Header(**values)
+    return values
 
 
 def _character_set(found: Mapping[int, Any], inherited: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -223,6 +240,20 @@ def _frames(value: bytes, _codecs: tuple[str, ...]) -> dict[str, Any]:
         return {}
     return {"number_of_frames": number if 0 <= number <= _LARGEST_NUMBER else 0}
 
+
+_OF_EACH_INSTANCE: dict[int, tuple[str, Callable[[bytes], str]]] = {
+    0x00080018: ("sop_instance_uid", code_string),
+    0x00200013: ("instance_number", number_string),
+}
+
+
+class _Last(threading.local):
+    """Transfer syntax, what was found and the header's values of the data set before, of each thread."""
+
+    read: tuple[str, Found, dict[str, Any]] | None = None
+
+
+_last = _Last()
 
 _IN_CHARACTER_SET: dict[int, tuple[str, Callable[[bytes, tuple[str, ...]], str]]] = {
     **{tag: (name, text) for tag, name in _TEXTS.items()},

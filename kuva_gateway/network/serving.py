@@ -26,6 +26,7 @@ from kuva_gateway.network.protocols import Log, Services, Sink
 from kuva_gateway.network.records import AcceptedContext, Response
 
 CANNOT_UNDERSTAND = 0xC000
+_STORED = Response(status=0)
 _PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.5
 _C_SERVICES = frozenset({commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.C_GET_RQ})
 
@@ -97,7 +98,10 @@ class Service:
             raise
         response = self._finish(sink, intake)
         association.count_instance()
-        self._respond(context, command, response)
+        if response is _STORED or response == _STORED:
+            association.write_command(context, commands.stored(command))
+        else:
+            self._respond(context, command, response)
 
     def _sink(self, context: AcceptedContext, command: Command) -> Sink | Response:
         try:

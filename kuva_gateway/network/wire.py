@@ -177,6 +177,10 @@ class Wire:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
+    def write_command(self, context: AcceptedContext, encoded: bytes) -> None:
+        """Write an encoded command without a data set."""
+        self.write(b"".join(pdus.fragments(context.id, encoded, self.room, command=True)), self.sending())
+
     def write_message(self, context: AcceptedContext, command: Command, data_set: bytes | None = None) -> None:
         """Write a command and its data set, together when they are short."""
         command.has_data_set = data_set is not None

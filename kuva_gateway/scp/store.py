@@ -31,6 +31,8 @@ AFFECTED_SOP_CLASS = 0x0000_0002
 AFFECTED_SOP_INSTANCE = 0x0000_1000
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x0008_0016, 0x0008_0018, 0x0020_000D, 0x0020_000E
 
+_STORED = Response(status=statuses.SUCCESS)
+
 NO_SPACE = "the gateway's disk is full: send again later"
 STORAGE_FAILED = "the gateway could not store it safely: send again"
 
@@ -131,7 +133,7 @@ class StoreSink:
         arrival = self._incoming.commit(association.peer, association.id, self._activity.stored + 1)
         self._store.activities.stored(self._activity, header.study_instance_uid)
         self._store.on_receipt(arrival, header)
-        return Response(status=statuses.SUCCESS)
+        return _STORED
 
     def failed(self, error: Exception) -> Response:
         """It could not be received; nothing of it is left, and the peer hears why."""

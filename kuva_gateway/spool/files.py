@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+StrPath = str | Path
+
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _NOT_OFFERED = frozenset({errno.ENOSYS, errno.EINVAL})
@@ -30,7 +32,7 @@ class Files:
         """Make a folder for our own user only, and those above it; one that exists stays as it is."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def open_new(self, path: Path) -> int:
+    def open_new(self, path: StrPath) -> int:
         """A descriptor of a new file, for our own user only, held with a lock that says that its writer lives."""
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -42,7 +44,7 @@ class Files:
             raise
         return descriptor
 
-    def open_read(self, path: Path) -> BinaryIO:
+    def open_read(self, path: StrPath) -> BinaryIO:
         """The file for reading, without a buffer."""
         return open(path, "rb", buffering=0)
 
@@ -68,7 +70,7 @@ class Files:
         """Close a descriptor, and with it give up the lock."""
         os.close(descriptor)
 
-    def rename_new(self, source: Path, target: Path) -> None:
+    def rename_new(self, source: StrPath, target: StrPath) -> None:
         """Rename; raises FileExistsError where ``target`` exists, whatever it is."""
         if _renameat2 is not None:
             names = os.fsencode(source), os.fsencode(target)
@@ -84,7 +86,7 @@ class Files:
         """A second name for a file; raises FileExistsError where ``target`` exists."""
         os.link(source, target)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: StrPath) -> None:
         """Remove a name."""
         os.unlink(path)
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from kuva_gateway.dicom.part10 import preamble_and_meta
@@ -52,7 +51,7 @@ class Incoming:
     ``size`` and ``head`` speak of the data set; the digest covers the whole file, preamble included.
     """
 
-    def __init__(self, spool: Spool, path: Path, sop_class: str, sop_instance: str, transfer_syntax: str) -> None:
+    def __init__(self, spool: Spool, path: str, sop_class: str, sop_instance: str, transfer_syntax: str) -> None:
         start = preamble_and_meta(sop_class, sop_instance, transfer_syntax)
         if len(start) > _META_ROOM:
             raise ValueError("the file meta information is longer than three UIDs make it")
@@ -164,8 +163,8 @@ class Incoming:
             self._make_safe(descriptor, arrival)
         finally:
             self._give_back()
-            with contextlib.suppress(OSError):  # fsync has said all there is to say about these bytes
-                self._spool.files.close(descriptor)
+        with contextlib.suppress(OSError):  # fsync has said all there is to say about these bytes
+            self._spool.files.close(descriptor)
         return arrival
 
     def _make_safe(self, descriptor: int, arrival: Arrival) -> None:
@@ -176,7 +175,7 @@ class Incoming:
             if spool.fsync_folders:
                 spool.files.fsync_directory(arrival.path.parent)
         except BaseException as error:
-            spool.reject_arrival(arrival, "fsync failed before it was acknowledged")
+            spool.reject_arrival(arrival, "fsync failed before it was acknowledged", descriptor)
             if isinstance(error, OSError):
                 raise StorageError("fsync failed", code=errno.errorcode.get(error.errno or 0, "")) from error
             raise

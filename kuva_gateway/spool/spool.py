@@ -66,13 +66,13 @@ class Spool:
         self._stamp_lock = threading.Lock()
         self._last_stamp = 0
         self._names = itertools.count()
-        self._unwanted: set[Path] = set()  # refused, and not to be removed so far
-        self._prefix = f"{clock_ns()}-{os.getpid()}"
+        self._unwanted: dict[str, int] = {}  # refused, and not to be removed so far: path -> its descriptor or -1
         for folder in FOLDERS:
             self.files.make_directory(root / folder)
         self.incoming, self.arrived, self.instances_folder, self.removing, self.fetched, self.corrupt = (
             root / folder for folder in FOLDERS
         )
+        self._prefix = f"{self.incoming}/{clock_ns()}-{os.getpid()}-"
         self.fsync_folders = folders_need_fsync(root, durability)
 
     # -- receiving -----------------------------------------------------------------------------------------------
@@ -90,15 +90,17 @@ class Spool:
             A value is no UID at all.
         """
         self.space.require()
-        path = self.incoming / f"{self._prefix}-{next(self._names)}"
-        incoming = Incoming(self, path, sop_class, sop_instance, transfer_syntax)
+        incoming = Incoming(self, f"{self._prefix}{next(self._names)}", sop_class, sop_instance, transfer_syntax)
         if self._unwanted:
             self._discard_again()
         return incoming
 
-    def discard(self, path: Path) -> None:
-        """Remove a file that nobody was told is safe, now or as soon as the file system lets us; never index it."""
-        self._unwanted.add(path)
+    def discard(self, path: str, descriptor: int = -1) -> None:
+        """Remove a file that nobody was told is safe, now or as soon as the file system lets us; never index it.
+
+        ``descriptor`` is open until then: its lock keeps the file out of every process's listing.
+        """
+        self._unwanted[path] = descriptor
         with contextlib.suppress(OSError):
             self._remove(path)
 
@@ -107,16 +109,19 @@ class Spool:
             for path in list(self._unwanted):
                 self._remove(path)
 
-    def _remove(self, path: Path) -> None:
+    def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.files.unlink(path)
-        self._unwanted.discard(path)
+        descriptor = self._unwanted.pop(path, -1)
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):
+                self.files.close(descriptor)
 
     def free_bytes(self) -> int:
         """Free bytes on the spool's file system at this moment."""
         return self.space.measure()
 
-    def name_arrival(self, path: Path, digest: str, size: int, peer: str, association: int, number: int) -> Arrival:
+    def name_arrival(self, path: str, digest: str, size: int, peer: str, association: int, number: int) -> Arrival:
         """Move a complete file from ``incoming/`` to ``arrived/`` under a new receipt; it is not safe yet."""
         receipt = Receipt(time_ns=self._stamp(), association=association, number=number)
         target = self.arrived / arrival_name(receipt, peer, digest)
@@ -126,12 +131,18 @@ class Spool:
             raise translate(error, "naming an arrival") from error
         return Arrival(receipt=receipt, peer=peer, digest=digest, path=target, size=size)
 
-    def reject_arrival(self, arrival: Arrival, reason: str) -> None:
-        """Take an arrival that was never acknowledged out of the indexer's sight, whatever the file system does."""
+    def reject_arrival(self, arrival: Arrival, reason: str, descriptor: int) -> None:
+        """Take an arrival that was never acknowledged out of the indexer's sight, whatever the file system does.
+
+        The descriptor is closed when that is done.
+        """
         try:
             self.quarantine(arrival.path, reason)
         except OSError:
-            self.discard(arrival.path)
+            self.discard(str(arrival.path), descriptor)
+        else:
+            with contextlib.suppress(OSError):
+                self.files.close(descriptor)
 
     def _stamp(self) -> int:
         """Nanoseconds that grow with every call, also when the clock is set back."""
@@ -158,7 +169,7 @@ class Spool:
         for name in sorted(self.files.names(self.arrived)):
             parsed = parse_name(name)
             path = self.arrived / name
-            if parsed is None or path in self._unwanted or self.files.in_use(path):
+            if parsed is None or str(path) in self._unwanted or self.files.in_use(path):
                 continue
             receipt, peer, digest = parsed
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
 
 import pytest
@@ -314,3 +315,30 @@ def test_errors_do_not_tell_what_was_in_the_data_set() -> None:
     with pytest.raises(HeaderError) as caught:
         scan(element(0x00100020, "LO", b"131052-308T", length=200), EXPLICIT, whole=True)
     assert "131052" not in str(caught.value)
+
+
+def test_nothing_of_the_data_set_before_comes_into_the_next() -> None:
+    uid = element(0x00080018, "UI", b"1.2.3\0")
+    number = element(0x00200013, "IS", b"7 ")
+    codes = element(0x00081032, "SQ", item(code(b"AA1AD")))
+    data_sets = [
+        SOP_CLASS + uid + MODALITY + PATIENT + number + PIXELS,
+        SOP_CLASS + uid + MODALITY + codes + PATIENT + PIXELS,
+        SOP_CLASS + MODALITY + PATIENT + PIXELS,
+        SOP_CLASS + uid + MODALITY + element(0x00100020, "LO", b"4712") + PIXELS,
+    ]
+
+    def fresh(data: bytes) -> Header:
+        """Read by a thread that has read nothing before."""
+        found: list[Header] = []
+        thread = threading.Thread(target=lambda: found.append(both(data)))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    alone = [fresh(data) for data in data_sets]
+    assert len(set(alone)) == 4
+    for first in range(4):
+        for second in range(4):
+            assert both(data_sets[first]) == alone[first]
+            assert both(data_sets[second]) == alone[second]

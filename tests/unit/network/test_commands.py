@@ -131,3 +131,23 @@ def test_a_changed_byte_is_a_command_or_a_command_error(where, value):
     raw[where % len(raw)] = value
     with contextlib.suppress(CommandError):
         assert isinstance(commands.decode(raw), Command)
+
+
+@pytest.mark.parametrize("affected_class", ["", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.12.1"])
+@pytest.mark.parametrize("affected_instance", ["", "1.2.3", "1.2.34"])
+def test_the_answer_that_is_given_most_is_what_encode_gives(affected_class: str, affected_instance: str):
+    request = Command(
+        field=commands.C_STORE_RQ,
+        message_id=40_000,
+        affected_class=affected_class,
+        affected_instance=affected_instance,
+        has_data_set=True,
+    )
+    response = Command(
+        field=commands.C_STORE_RSP,
+        responded_to=40_000,
+        affected_class=affected_class,
+        affected_instance=affected_instance,
+        status=0,
+    )
+    assert commands.stored(request) == commands.encode(response)
