@@ -131,7 +131,7 @@ def tell(one: Round) -> None:
         late = f" ({one.seconds - one.acknowledged:.2f} to the catalog)" if is_gateway(one.receiver) else ""
         equal = "" if one.equal == one.instances else f", {one.instances - one.equal} not equal"
         told = f"{one.seconds:7.2f} s{late}, CPU {one.receiver_cpu:.2f} s{equal}"
-    print(f"{one.case!s:<36} {one.number + 1} {one.receiver:<16} {told}", file=sys.stderr)
+    print(f"{one.case!s:<36} {one.number + 1} {one.receiver:<19} {told}", file=sys.stderr)
 
 
 def rounds(asked: Plan, done: set[tuple[Case, str, int, int]]) -> Iterator[tuple[Case, Workload, str, int]]:
@@ -153,6 +153,8 @@ def measure(asked: Plan, folder: Path, runs: list[results.Run], output: Path) ->
     bench = Bench(folder=folder, warm_up=warm_up_images(folder / "warm-up"), certificate=cert, key=key, shim=shim)
     made: dict[str, Images] = {}
     for case, workload, name, number in rounds(asked, done):
+        if any(one.failure and (one.case, one.receiver) == (case, name) for one in run.rounds):
+            continue  # a peer that failed a case is not tried again
         if asked.out_of_time():
             print("the time is up; the rest is left out", file=sys.stderr)
             return
@@ -200,6 +202,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     kept.add_argument("--commit", help="report on this commit (default: the newest of each case)")
     kept.add_argument("--format", choices=("text", "json", "rst"), default="text")
     kept.add_argument("--rst", dest="format", action="store_const", const="rst", help="the same as --format rst")
+    kept.add_argument("--into", type=Path, metavar="FILE", help="write the reStructuredText between the marks of FILE")
     kept.add_argument("--plot", type=Path, metavar="FILE", help="draw FILE (.svg or .png); needs matplotlib")
     return parser.parse_args(words)
 
@@ -207,7 +210,10 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def show(runs: Sequence[results.Run], options: argparse.Namespace) -> None:
     """Print the report, and draw the plot where one is asked for."""
     blocks = summarise(runs, commit=options.commit)
-    if options.format == "json":
+    if options.into is not None:
+        figures = report.as_rst(blocks, runs)
+        options.into.write_text(report.into(options.into.read_text(encoding="utf-8"), figures), encoding="utf-8")
+    elif options.format == "json":
         print(json.dumps(report.as_json(blocks), indent=2))
     elif options.format == "rst":
         print(report.as_rst(blocks, runs))

@@ -1,4 +1,7 @@
-"""The plot: a panel for each case, a bar for each receiver, its ends the fastest and the slowest round."""
+"""The plot: a panel for each case, a bar for each receiver, its ends the fastest and the slowest round.
+
+A ratio in red, with an exclamation mark, is below its floor.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .processes import Stopped
 from .report import group_title
 from .summary import Block, Row
 
-GATEWAY_COLOUR, PEER_COLOUR, LINE_COLOUR = "#1f6f8b", "#b8bcc2", "#444444"
+GATEWAY_COLOUR, PEER_COLOUR, LINE_COLOUR, MISSED_COLOUR = "#1f6f8b", "#b8bcc2", "#444444", "#b3261e"
 COLUMNS = 3
 PANEL = (4.4, 0.34, 0.75)  # width, height per bar, height of the rest of a panel; inches
 TITLE_WIDTH = 7.0
@@ -55,7 +58,7 @@ def draw(blocks: Sequence[Block], path: Path, *, sender: str = "nodelay", transp
 def _label(row: Row) -> str:
     if row.ratio is None:
         return f" {row.seconds:.2f}"
-    return f" {row.seconds:.2f}  ({row.ratio:.1f} x)" + (" below the floor" if row.missed else "")
+    return f" {row.seconds:.2f}  ({row.ratio:.2f} x)" + (" !" if row.missed else "")
 
 
 def _panel(panel: Any, block: Block) -> None:
@@ -66,9 +69,10 @@ def _panel(panel: Any, block: Block) -> None:
     places = range(len(rows))
     panel.barh(places, seconds, xerr=ends, color=colours, ecolor=LINE_COLOUR, capsize=2)
     for place, row in zip(places, rows, strict=True):
-        panel.text(row.slowest, place, _label(row), va="center", fontsize=8)
+        colour = MISSED_COLOUR if row.missed else LINE_COLOUR
+        panel.text(row.slowest, place, _label(row), va="center", fontsize=8, color=colour)
     panel.set_yticks(places, [row.receiver for row in rows])
-    panel.set_xlim(0, max(row.slowest for row in rows) * 1.45)
+    panel.set_xlim(0, max(row.slowest for row in rows) * 1.6)
     panel.set_title(f"{block.title}, {block.case.associations} at once", fontsize=9)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)

@@ -105,8 +105,9 @@ def normal_storescp(setting: Setting) -> AbstractContextManager[Receiver]:
 def dcmqrscp(setting: Setting) -> Iterator[Receiver]:
     """DCMTK's dcmqrscp: files as they came and an index file, not durable. It speaks no TLS.
 
-    It forks always: version 3.6.7 in a single process dies of a segmentation fault after its first association. Its
-    limits are the highest it takes; a study must stay below 1 GiB, or it removes images.
+    It forks always: version 3.6.7 in a single process dies of a segmentation fault after its first association. With
+    several at once its processes overwrite one another's files, and rounds fail. Its limits are the highest it takes; a
+    study must stay below 1 GiB, or it removes images.
     """
     port, out = free_port(), setting.folder / "out"
     out.mkdir()
@@ -197,6 +198,6 @@ NOTES = {
     "storescp-normal": "the same with -B, DCMTK's default: each data set is decoded and encoded",
     "storescp+fsync": "storescp with a preloaded shim that calls fsync before it closes a file it wrote",
     "orthanc": "defaults but MaximumPduLength 131072 and TCP_NODELAY=1; SQLite; durable and catalogued",
-    "dcmqrscp": "--quiet +B -dhl -pdu 131072 --fork; an index file of its own, not durable; no TLS",
+    "dcmqrscp": "--quiet +B -dhl -pdu 131072 --fork; an index file, not durable; no TLS",
     "pynetdicom": "an AE whose handler writes event.encoded_dataset(); not durable, not catalogued",
 }

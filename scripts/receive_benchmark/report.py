@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .processes import Stopped
 from .receivers import NOTES
 from .results import Run
 from .summary import Block, Row
 from .workloads import Case
 
+BEGIN, END = ".. figures begin (written by scripts/benchmark-receive --into)", ".. figures end"
 SENDERS = {
     "nodelay": "storescu with TCP_NODELAY=1",
     "nagle": "storescu with Nagle's algorithm",
@@ -71,7 +74,11 @@ def told_conditions(blocks: Sequence[Block], runs: Sequence[Run]) -> list[str]:
     """What the newest run that is reported on was measured on, a line each."""
     commits = {block.commit for block in blocks}
     newest = max((run for run in runs if run.commit in commits), key=lambda run: run.started, default=None)
-    return [f"{name}: {value}" for name, value in newest.conditions.items()] if newest else []
+    if newest is None:
+        return []
+    load = statistics.median(one.load for one in newest.rounds)
+    lines = [f"{name}: {' '.join(value.split())}" for name, value in newest.conditions.items()]
+    return [*lines, f"load average before a round (the benchmark's own and that of others): {load:.1f} (median)"]
 
 
 def flaws(blocks: Iterable[Block]) -> list[str]:
@@ -161,8 +168,18 @@ def _pivot(blocks: Sequence[Block], cell: Any) -> list[str]:
 
 
 def _seconds(row: Row) -> str:
-    mark = " **below the floor**" if row.missed else ""
-    return f"{row.seconds:.2f}" + (f" ({ratio(row)}){mark}" if row.ratio is not None else "")
+    if row.ratio is None:
+        return f"{row.seconds:.2f}"
+    return f"{row.seconds:.2f} **({ratio(row)})**" if row.missed else f"{row.seconds:.2f} ({ratio(row)})"
+
+
+def into(text: str, figures: str) -> str:
+    """A document with ``figures`` between its two marks; Stopped when it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise Stopped(f"the document lacks the lines {BEGIN!r} and {END!r}")
+    return f"{before}{begin}\n\n{figures.strip()}\n\n{end}{after}"
 
 
 def as_rst(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
@@ -178,7 +195,7 @@ def as_rst(blocks: Sequence[Block], runs: Sequence[Run]) -> str:
         told = str(rounds[0]) if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
         lines += [heading, "-" * len(heading), ""]
         lines += [f"Commit {commits}; median seconds of {told} rounds, and in brackets how many times as fast as this"]
-        lines += ["receiver the gateway is.", "", *_pivot(group, _seconds), ""]
+        lines += ["receiver the gateway is, in bold where a floor is missed.", "", *_pivot(group, _seconds), ""]
         lines += ["CPU seconds of the receiver per 1,000 instances:", ""]
         lines += [*_pivot(group, lambda row: f"{row.receiver_cpu:.2f}"), ""]
     targets = [(block, row) for block in blocks for row in block.rows if row.target and row.ratio is not None]

@@ -60,9 +60,14 @@ def read(path: Path) -> list[Run]:
 
 
 def write(path: Path, runs: Sequence[Run]) -> None:
-    """Replace the results file, or leave it as it was."""
+    """Replace the results file, or leave it as it was; a round is a line of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format": FORMAT, "runs": [run.to_json() for run in runs]}, indent=1)
+    texts = []
+    for run in runs:
+        *head, rounds = run.to_json().items()
+        lines = ",\n".join(f"  {json.dumps(one)}" for one in rounds[1])
+        texts.append(json.dumps(dict(head))[:-1] + f', "{rounds[0]}": [\n{lines}\n]}}')
+    text = f'{{"format": {FORMAT}, "runs": [\n' + ",\n".join(texts) + "\n]}"
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, path)

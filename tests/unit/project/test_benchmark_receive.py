@@ -89,7 +89,7 @@ def test_a_missed_floor_is_marked_in_every_form_of_the_report() -> None:
     }  # fmt: skip
     assert len(report.missed(blocks)) == 1
     assert "0.90 x  floor 1, goal 1.5: MISSED" in report.as_text(blocks, [run])
-    assert "1.80 (0.90 x) **below the floor**" in report.as_rst(blocks, [run])
+    assert "1.80 **(0.90 x)**" in report.as_rst(blocks, [run])
     assert report.as_json(blocks)["missed"] == report.missed(blocks)
 
 
@@ -151,6 +151,15 @@ def test_the_plot_shows_every_receiver(tmp_path: Path) -> None:
     assert "Floors and goals" in done.stdout
     drawn = picture.read_text()
     assert all(f">{name}<" in drawn for name in ("gateway", "storescp", "orthanc", "dcmqrscp"))
+
+
+def test_the_figures_in_the_docs_are_those_of_the_results_beside_them() -> None:
+    runs = results.read(ROOT / "docs" / "figures" / "receive.json")
+    page = (ROOT / "docs" / "performance.rst").read_text(encoding="utf-8")
+    assert report.into(page, report.as_rst(summary.summarise(runs), runs)) == page
+    commits = {block.commit for block in summary.summarise(runs)}
+    drawn = (ROOT / "docs" / "figures" / "receive.svg").read_text(encoding="utf-8")
+    assert any(commit in drawn for commit in commits)
 
 
 # -- what is measured --------------------------------------------------------------------------------------------------
