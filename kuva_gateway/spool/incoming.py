@@ -107,9 +107,10 @@ class Incoming:
             self._buffer[self._filled : self._filled + taken] = view[:taken]
             self._filled += taken
             view = view[taken:]
-            if self._filled - self._put >= _BATCH or view:
+            if self._filled - self._put >= _BATCH:
                 self._flush()
         if view:
+            self._flush()  # what is left of the head comes first, also when a piece before has just filled it
             self._store(view)
             self._beyond += len(view)
 

@@ -52,6 +52,15 @@ def test_pieces_of_any_size_make_the_same_file(spool: Spool, step: int) -> None:
     spool.verify(spool.adopt(arrival).name)
 
 
+@pytest.mark.parametrize("before", [1, 4096, 65_000])
+def test_a_piece_that_ends_where_the_head_ends_stays_before_what_follows(spool: Spool, before: int) -> None:
+    data = os.urandom(HEAD + 100_000)
+    incoming = spool.begin(CT, "1.2.3.4", EXPLICIT)
+    for start, end in ((0, HEAD - before), (HEAD - before, HEAD), (HEAD, len(data))):
+        incoming.write(memoryview(data)[start:end])
+    assert incoming.commit("ct1", 1, 1).path.read_bytes().endswith(data)
+
+
 def test_the_data_set_can_be_read_from_the_file_while_it_is_still_coming_in(spool: Spool) -> None:
     data = os.urandom(10_000)
     incoming = spool.begin(CT, "1.2.3.4", EXPLICIT)
