@@ -91,6 +91,7 @@ def plan(options: argparse.Namespace) -> Plan:
         associations=options.associations,
         senders=options.sender or SENDERS,
         transports=options.transport or TRANSPORTS,
+        combined=bool(options.sender and (options.transport or options.workload)),
     )
     return Plan(
         cases=tuple(selected),

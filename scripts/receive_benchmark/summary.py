@@ -136,5 +136,6 @@ def summarise(runs: Sequence[Run], *, commit: str | None = None) -> list[Block]:
         associations=sorted({case.associations for case in rounds}),
         senders=SENDERS,
         transports=TRANSPORTS,
+        combined=True,
     )
     return [block(case, chosen[case][0], rounds[case], failures.get(case, {})) for case in ordered if case in rounds]

@@ -58,11 +58,12 @@ def cases(
     associations: Collection[int],
     senders: Collection[str],
     transports: Collection[str],
+    combined: bool = False,
 ) -> Iterator[Case]:
     """The selected cases, those with floors first.
 
-    Nagle's algorithm is for plain transport and many images in one association; the bare sender, for what storescu's
-    own start would drown: an association for each image.
+    Nagle's algorithm is for plain transport and many images in one association, unless it is to be ``combined`` with
+    the others. The bare sender is for what storescu's own start would drown: an association for each image, plain.
     """
     for transport in TRANSPORTS:
         for sender in SENDERS:
@@ -70,7 +71,9 @@ def cases(
                 for number in sorted(set(associations)):
                     if sender not in senders or transport not in transports or workload.name not in workloads:
                         continue
-                    if sender != "nodelay" and (transport == "tls" or workload.each != (sender == "bare")):
+                    if sender == "bare" and (transport == "tls" or not workload.each):
+                        continue
+                    if sender == "nagle" and (transport == "tls" or workload.each) and not combined:
                         continue
                     yield Case(workload=workload.name, associations=number, sender=sender, transport=transport)
 

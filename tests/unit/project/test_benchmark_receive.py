@@ -178,6 +178,19 @@ def test_nobody_is_always_the_first_and_every_case_has_a_round_before_any_has_tw
     assert len(list(benchmark.rounds(asked, done))) == len(order) - 7
 
 
+def test_nagle_is_combined_with_tls_only_where_both_are_asked_for() -> None:
+    def chosen(*words: str) -> set[tuple[str, str]]:
+        asked = benchmark.plan(benchmark.arguments(["--associations", "1", *words]))
+        return {(case.sender, case.transport) for case in asked.cases}
+
+    assert ("nagle", "tls") not in chosen()
+    assert {sender for sender, _ in chosen()} == {"nodelay", "nagle", "bare"}
+    assert chosen("--sender", "nagle", "--transport", "tls") == {("nagle", "tls")}
+    case = workloads.Case(workload="8KiB", associations=1, sender="nagle", transport="tls")
+    rounds = [replace(one, sender="nagle", transport="tls") for one in ROUNDS]
+    assert summary.summarise([a_run(rounds)])[0].case == case
+
+
 def test_a_gateway_that_does_not_hold_every_byte_ends_the_benchmark() -> None:
     benchmark.check(one_round("gateway", 1.0))
     benchmark.check(one_round("storescp", 1.0, equal=3))
