@@ -120,7 +120,7 @@ class Wire:
             if context not in self.contexts:
                 raise ProtocolViolation("a PDV for a presentation context that was not accepted", reason=6)
             number = context
-            length += self.stream.fragment_length
+            length += max(1, self.stream.fragment_length)  # an empty one takes memory as well
             if length > self.limits.command_set:
                 raise ProtocolViolation("a command set is too long", reason=pdus.INVALID_PARAMETER_VALUE)
             pieces.append(self.stream.fragment(allowance))
