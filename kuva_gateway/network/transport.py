@@ -173,6 +173,7 @@ class TlsTransport(Transport):
                 raise TlsFailed(f"TLS handshake failed: {error.strerror or type(error).__name__}") from None
 
     def receive_into(self, view: memoryview, allowance: Allowance) -> int:
+        allowance.remaining()  # a peer that is quick enough never lets us wait
         total = 0
         while total < len(view):
             try:
