@@ -217,7 +217,7 @@ class Association(Wire):
             gone = True
             seconds = self.timers.response + size / self.timers.minimum_rate
             patience = Allowance("response", seconds)
-            while True:
+            while patience.remaining():  # also when the next message is here already
                 where, answer, allowance = self.read_command(patience)
                 if answer.is_response:
                     break
