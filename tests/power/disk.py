@@ -1,14 +1,14 @@
 """Disks in image files, of which a copy can be taken at any moment while they are in use: a power cut.
 
-An image file holds an ext4, xfs or btrfs that is mounted through a loop device. The image files lie on a :class:`Shelf`,
-an xfs made with ``reflink=1`` in a sparse file. FICLONE of an image file then is what a power cut leaves:
+An image file holds an ext4, xfs or btrfs that is mounted through a loop device. The image files lie on a
+:class:`Shelf`, an xfs made with ``reflink=1`` in a sparse file. FICLONE of an image file is what a power cut leaves:
 
 - What the file system has only in its own page cache is not in the image file, and so not in the copy.
 - What the file system has handed to its disk is. The loop device writes through the shelf's page cache (direct-io is
   off), and FICLONE writes that out before it shares the blocks; had the loop device bypassed the cache, FICLONE would
   wait for the writes in flight.
-- FICLONE is atomic with regard to each write of the loop device: xfs holds the image file's lock for as long as the copy
-  takes (ioctl_ficlone(2); ``test_disk.py`` tries it). All writes before that moment are in the copy, none after it.
+- FICLONE is atomic with regard to each write of the loop device: xfs holds the image file's lock for as long as the
+  copy takes (ioctl_ficlone(2); ``test_disk.py`` tries it). All writes before it are in the copy, none after it.
 
 So this disk has no cache of its own that a power cut could empty: a flush that a file system forgot would not be
 noticed, a sync that the gateway forgot is. Nothing is discarded (punched out) by the file systems.
@@ -42,7 +42,12 @@ MAKE: Final = {
 }
 LAZY: Final = {"ext4": "commit=300", "xfs": "", "btrfs": "commit=300"}
 """Mount options with which nothing reaches the disk for minutes unless somebody asks for it; xfs takes 30 s anyway."""
-PACKAGES: Final = {"mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mkfs.btrfs": "btrfs-progs", "btrfs": "btrfs-progs"}
+PACKAGES: Final = {
+    "mkfs.ext4": "e2fsprogs",
+    "mkfs.xfs": "xfsprogs",
+    "mkfs.btrfs": "btrfs-progs",
+    "btrfs": "btrfs-progs",
+}
 """Debian's packages for what may be missing."""
 
 _BUSY_AT_MOST = 20.0  # seconds that a file system which somebody still uses is waited for
@@ -167,11 +172,17 @@ class Shelf:
     def close(self) -> None:
         """Unmount and detach all that is below the folder, whoever left it, and remove the folder."""
         for point in reversed(mounts_below(self.folder)):
+            detach_below(point)  # their files keep it busy
             unmount(point)
-        for device in loops_below(self.folder):
-            with contextlib.suppress(CannotCutError):  # its last unmount has detached it
-                command("losetup", "--detach", device)
+        detach_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def detach_below(folder: Path) -> None:
+    """Detach the loop devices whose file is below ``folder``."""
+    for device in loops_below(folder):
+        with contextlib.suppress(CannotCutError):  # somebody's last unmount has detached it
+            command("losetup", "--detach", device)
 
 
 def unmount(point: Path) -> None:

@@ -6,7 +6,6 @@ import itertools
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,8 @@ class Hesitant:
             attempt = self._record.begin(image, peer, self._record.next_association())
             modality.begin_all(image.uid, image.data)
             incoming = self._point / "spool" / "incoming"
-            gateway_process.wait(lambda: has_file(incoming, len(image.data)), "all bytes in incoming/", timeout=PATIENCE)
+            size = len(image.data)
+            gateway_process.wait(lambda: has_file(incoming, size), "all bytes in incoming/", timeout=PATIENCE)
             subprocess.run(["sync", "--file-system", str(self._point)], check=True, timeout=60)
             modality.end()
             answer = modality.answer()
@@ -100,8 +100,3 @@ class Hesitant:
 def has_file(folder: Path, size: int) -> bool:
     """Whether a file of at least ``size`` bytes is in the folder."""
     return any(path.stat().st_size >= size for path in folder.iterdir())
-
-
-def failures(senders: Any) -> Sequence[str]:
-    """What senders could not do."""
-    return list(senders.failures)
