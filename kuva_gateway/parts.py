@@ -1,7 +1,8 @@
 """The gateway's parts as the configuration wants them, for the daemon and for commands alike.
 
-Keeps nothing; every function makes something new from a checked configuration. The network and the rules are imported
-where they are used: a command that only looks into the catalog starts without them.
+Keeps nothing; every function makes something new from a checked configuration. Network, rules and catalog are imported
+where they are used: a command that only looks into the catalog starts without the network, a receiving process without
+the catalog.
 """
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import DestinationPlan, StudyView
-from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
@@ -27,6 +25,9 @@ from kuva_gateway.spool.spool import Spool
 if TYPE_CHECKING:
     import ssl
 
+    from kuva_gateway.catalog.database import Catalog
+    from kuva_gateway.catalog.records import DestinationPlan, StudyView
+    from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.network import Limits, Timers
     from kuva_gateway.validation.findings import Refusal, Verdict
 
@@ -35,6 +36,8 @@ CATALOG_FILE = "catalog.sqlite"
 
 def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
     """The catalog that the configuration names; raises what :meth:`Catalog.open` raises."""
+    from kuva_gateway.catalog.database import Catalog
+
     keywords: dict[str, Any] = {} if now is None else {"now": now}
     return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
 
@@ -156,11 +159,15 @@ def make_state_directory(path: Path) -> None:
 
 def document_profile(configuration: Configuration) -> Profile:
     """How imaging documents are read."""
+    from kuva_gateway.clinical.document_profile import Profile
+
     return Profile(kinds=configuration.documents.kinds, accession_roots=configuration.documents.accession_roots)
 
 
 def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ...]:
     """Where an accepted study goes."""
+    from kuva_gateway.catalog.records import DestinationPlan
+
     return tuple(
         DestinationPlan(name=one.name, required=one.required, commitment=one.storage_commitment)
         for one in configuration.destinations

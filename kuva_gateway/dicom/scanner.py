@@ -68,18 +68,41 @@ def scan(head: bytes | memoryview, transfer_syntax: str, *, whole: bool, size: i
     """
     if syntaxes.is_deflated(transfer_syntax):
         return _scan_source(_Deflated(io.BytesIO(head), 0, len(head), whole=whole), transfer_syntax)
+    found, ends_at = _scan_head(head, transfer_syntax, whole=whole)
+    return _header(found, ends_at, transfer_syntax, len(head) if whole else size)
+
+
+def scan_early(head: bytes | memoryview, transfer_syntax: str) -> tuple[Header, int]:
+    """The header of a data set of which no more than ``head`` has come, and where its last element claims to end.
+
+    Whoever uses it raises :class:`TruncatedError` when the data set turns out shorter than that.
+
+    Raises
+    ------
+    Incomplete
+        More bytes are needed, or it can only be judged as a whole.
+    HeaderError
+        The data set cannot be parsed.
+    """
+    if syntaxes.is_deflated(transfer_syntax):
+        raise Incomplete("a deflated data set is judged as a whole")
+    found, ends_at = _scan_head(head, transfer_syntax, whole=False)
+    return _header(found, ends_at, transfer_syntax, None), ends_at
+
+
+def _scan_head(head: bytes | memoryview, transfer_syntax: str, *, whole: bool) -> tuple[dict[int, object], int]:
     walk = _walk_for(transfer_syntax)
     try:
         ended = walk.over(bytes(head[:_PIECE]), 0) or walk.over(bytes(head[walk.position :]), walk.position)
     except Unsure:
         if not whole:
             raise Incomplete("the head does not tell the encoding") from None
-        return _scan_with_pydicom(io.BytesIO(head), 0, len(head), transfer_syntax)
+        return _read_with_pydicom(io.BytesIO(head), 0, len(head), transfer_syntax)
     if not ended:
         if not whole:
             raise Incomplete("the header goes on beyond the head")
         _check_end(walk, bytes(head[walk.position :]), walk.position, len(head))
-    return _header(walk.found, walk.ends_at, transfer_syntax, len(head) if whole else size)
+    return walk.found, walk.ends_at
 
 
 def scan_stream(stream: BinaryIO, offset: int, size: int, transfer_syntax: str) -> Header:
@@ -231,14 +254,17 @@ def _walk_for(transfer_syntax: str) -> Walk:
 
 
 def _scan_with_pydicom(stream: BinaryIO, offset: int, size: int, transfer_syntax: str) -> Header:
-    found, ends_at = read_with_pydicom(
+    return _header(*_read_with_pydicom(stream, offset, size, transfer_syntax), transfer_syntax, size)
+
+
+def _read_with_pydicom(stream: BinaryIO, offset: int, size: int, transfer_syntax: str) -> tuple[dict[int, object], int]:
+    return read_with_pydicom(
         stream,
         offset,
         size,
         implicit=syntaxes.is_implicit(transfer_syntax),
         big_endian=syntaxes.is_big_endian(transfer_syntax),
     )
-    return _header(found, ends_at, transfer_syntax, size)
 
 
 def _header(found: dict[int, object], ends_at: int, transfer_syntax: str, size: int | None) -> Header:

@@ -6,12 +6,13 @@ for bytes that are on stable storage, exactly as they were received, and that an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from kuva_gateway.dicom import statuses
 from kuva_gateway.dicom.header import Header, HeaderError
-from kuva_gateway.dicom.scanner import Incomplete, scan, scan_stream
+from kuva_gateway.dicom.scanner import Incomplete, TruncatedError, scan, scan_early, scan_stream
 from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.errors import DeferredError, NoSpaceError
 from kuva_gateway.network.association import Association
@@ -120,7 +121,9 @@ class StoreSink:
         self._context = context
         self._command = command
         self._incoming = incoming
+        self._early: tuple[Header, int] | None = None  # and where its last element claims to end
         self.write = incoming.write
+        incoming.on_batch = self._scan_early
 
     def finish(self) -> Response:
         """The data set is complete: check it, make it safe, tell of it."""
@@ -144,7 +147,17 @@ class StoreSink:
         """The peer went away in the middle."""
         self._incoming.abandon()
 
+    def _scan_early(self) -> None:
+        """While the sender goes on: what has come mostly has all of the header."""
+        with contextlib.suppress(Incomplete, HeaderError):  # the whole data set will tell
+            self._early = scan_early(self._incoming.head, self._context.transfer_syntax)
+
     def _scan(self) -> Header:
+        if self._early is not None:
+            header, ends_at = self._early
+            if ends_at > self._incoming.size:
+                raise TruncatedError(header)
+            return header
         incoming, syntax = self._incoming, self._context.transfer_syntax
         try:
             return scan(incoming.head, syntax, whole=incoming.whole, size=incoming.size)

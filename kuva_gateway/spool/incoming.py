@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from kuva_gateway.dicom.part10 import preamble_and_meta
@@ -66,6 +67,8 @@ class Incoming:
         self._filled = self._offset  # bytes of the file that are in the buffer
         self._put = 0  # of these, bytes that are digested and written
         self._beyond = 0  # bytes of the file that went past the buffer
+        self.on_batch: Callable[[], None] | None = None
+        """Called once, when the first 64 KiB have come and more may: time to look at :attr:`head` before the end."""
         try:
             self._descriptor = spool.files.open_new(path)
         except OSError as error:
@@ -109,6 +112,9 @@ class Incoming:
             view = view[taken:]
             if self._filled - self._put >= _BATCH:
                 self._flush()
+                if self.on_batch is not None:
+                    on_batch, self.on_batch = self.on_batch, None
+                    on_batch()
         if view:
             self._flush()  # what is left of the head comes first, also when a piece before has just filled it
             self._store(view)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
+import random
 import stat
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kuva_gateway.dicom.part10 import preamble_and_meta, read_meta
 from kuva_gateway.errors import NoSpaceError
@@ -266,3 +270,17 @@ def test_descriptors_are_given_back_whatever_happens(spool: Spool, files: Faulty
     receive(b"data")
     spool.begin(CT, "1.2.3.4", EXPLICIT).abandon()
     assert open_descriptors() == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(ends=st.lists(st.integers(0, 4 * HEAD // 2), max_size=12), seed=st.integers(0, 255))
+def test_any_cut_into_pieces_gives_the_bytes_in_their_order(
+    tmp_path_factory: pytest.TempPathFactory, ends: list[int], seed: int
+) -> None:
+    data = random.Random(seed).randbytes(2 * HEAD)
+    spool = Spool(tmp_path_factory.mktemp("spool"), minimum_free=0)
+    incoming = spool.begin(CT, "1.2.3.4", EXPLICIT)
+    cuts = sorted({0, len(data), *(end for end in ends if end < len(data)), HEAD, HEAD - 1 - seed})
+    for start, end in itertools.pairwise(cuts):
+        incoming.write(memoryview(data)[start:end])
+    assert incoming.commit("ct1", 1, 1).path.read_bytes().endswith(data)
