@@ -82,6 +82,10 @@ class FaultyFiles(Files):
         self._meet("write")
         super().write(descriptor, view)
 
+    def start_writing(self, descriptor: int, offset: int, length: int) -> None:
+        self._meet("start_writing")
+        super().start_writing(descriptor, offset, length)
+
     def fsync(self, descriptor: int) -> None:
         self._meet("fsync")
         super().fsync(descriptor)

@@ -24,6 +24,7 @@ HEAD = 256 * 1024
 """Bytes of the data set that stay in memory for the header scanner."""
 
 _BATCH = 64 * 1024  # bytes that are gathered before they are digested and written: each costs two changes of thread
+_WRITE_BEHIND = 4 << 20  # bytes after which the kernel is asked to begin: a long object's fsync has little left to do
 _META_ROOM = 1024  # preamble, prefix and meta information have at most 3 UIDs of 64 characters beside 240 bytes
 
 
@@ -66,6 +67,8 @@ class Incoming:
         self._buffer[: self._offset] = start
         self._filled = self._offset  # bytes of the file that are in the buffer
         self._put = 0  # of these, bytes that are digested and written
+        self._written = 0  # bytes of the file that the kernel has
+        self._begun = 0  # of these, bytes that it was asked to put on the disk
         self._beyond = 0  # bytes of the file that went past the buffer
         self.on_batch: Callable[[], None] | None = None
         """Called once, when the first 64 KiB have come and more may: time to look at :attr:`head` before the end."""
@@ -132,6 +135,11 @@ class Incoming:
             self._spool.space.require(len(view))
             self._digest.update(view)
             self._spool.files.write(self._descriptor, view)
+            self._written += len(view)
+            if self._written - self._begun >= _WRITE_BEHIND:
+                with contextlib.suppress(OSError):  # a matter of speed: fsync has the last word
+                    self._spool.files.start_writing(self._descriptor, self._begun, self._written - self._begun)
+                self._begun = self._written
         except BaseException as error:
             self.abandon()
             if isinstance(error, OSError):

@@ -284,3 +284,24 @@ def test_any_cut_into_pieces_gives_the_bytes_in_their_order(
     for start, end in itertools.pairwise(cuts):
         incoming.write(memoryview(data)[start:end])
     assert incoming.commit("ct1", 1, 1).path.read_bytes().endswith(data)
+
+
+def test_a_long_object_is_on_its_way_to_the_disk_before_its_end(tmp_path: Path) -> None:
+    begun: list[tuple[int, int]] = []
+
+    class Watched(FaultyFiles):
+        def start_writing(self, descriptor: int, offset: int, length: int) -> None:
+            begun.append((offset, offset + length))
+            super().start_writing(descriptor, offset, length)
+
+    files = Watched()
+    files.fail("start_writing", errno.EIO, nth=2)  # which nobody minds
+    spool = Spool(tmp_path, minimum_free=0, files=files)
+    data = os.urandom(18 * MIB)
+    incoming = spool.begin(CT, "1.2.3.4", EXPLICIT)
+    for start in range(0, len(data), 200_000):
+        incoming.write(memoryview(data)[start : start + 200_000])
+    assert len(begun) == 4
+    assert begun[0][0] == 0
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(begun))
+    spool.verify(spool.adopt(incoming.commit("ct1", 1, 1)).name)
