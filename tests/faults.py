@@ -86,6 +86,10 @@ class FaultyFiles(Files):
         self._meet("start_writing")
         super().start_writing(descriptor, offset, length)
 
+    def truncate(self, descriptor: int) -> None:
+        self._meet("truncate")
+        super().truncate(descriptor)
+
     def fsync(self, descriptor: int) -> None:
         self._meet("fsync")
         super().fsync(descriptor)

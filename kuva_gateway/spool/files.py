@@ -62,6 +62,10 @@ class Files:
         if _sync_file_range is not None:
             _sync_file_range(descriptor, ctypes.c_int64(offset), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
+    def truncate(self, descriptor: int) -> None:
+        """Leave nothing of a file's bytes."""
+        os.ftruncate(descriptor, 0)
+
     def fsync(self, descriptor: int) -> None:
         """Put a file's bytes and its metadata on stable storage."""
         os.fsync(descriptor)

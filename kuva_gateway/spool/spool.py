@@ -66,7 +66,7 @@ class Spool:
         self._stamp_lock = threading.Lock()
         self._last_stamp = 0
         self._names = itertools.count()
-        self._unwanted: dict[str, int] = {}  # refused, and not to be removed so far: path -> its descriptor or -1
+        self._unwanted: set[str] = set()  # refused, and not to be removed so far
         for folder in FOLDERS:
             self.files.make_directory(root / folder)
         self.incoming, self.arrived, self.instances_folder, self.removing, self.fetched, self.corrupt = (
@@ -95,12 +95,9 @@ class Spool:
             self._discard_again()
         return incoming
 
-    def discard(self, path: str, descriptor: int = -1) -> None:
-        """Remove a file that nobody was told is safe, now or as soon as the file system lets us; never index it.
-
-        ``descriptor`` is open until then: its lock keeps the file out of every process's listing.
-        """
-        self._unwanted[path] = descriptor
+    def discard(self, path: str) -> None:
+        """Remove a file that nobody was told is safe, now or as soon as the file system lets us; never index it."""
+        self._unwanted.add(path)
         with contextlib.suppress(OSError):
             self._remove(path)
 
@@ -112,10 +109,7 @@ class Spool:
     def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.files.unlink(path)
-        descriptor = self._unwanted.pop(path, -1)
-        if descriptor >= 0:
-            with contextlib.suppress(OSError):
-                self.files.close(descriptor)
+        self._unwanted.discard(path)
 
     def free_bytes(self) -> int:
         """Free bytes on the spool's file system at this moment."""
@@ -134,15 +128,18 @@ class Spool:
     def reject_arrival(self, arrival: Arrival, reason: str, descriptor: int) -> None:
         """Take an arrival that was never acknowledged out of the indexer's sight, whatever the file system does.
 
-        The descriptor is closed when that is done.
+        What can be neither set aside nor removed is cut to nothing, so that no process takes it for an image. A file
+        system that does not even do that does nothing any more, and shows what it really has when it is mounted again;
+        the descriptor is closed in any case, because an open one would keep it from being unmounted.
         """
         try:
             self.quarantine(arrival.path, reason)
         except OSError:
-            self.discard(str(arrival.path), descriptor)
-        else:
             with contextlib.suppress(OSError):
-                self.files.close(descriptor)
+                self.files.truncate(descriptor)
+            self.discard(str(arrival.path))
+        with contextlib.suppress(OSError):
+            self.files.close(descriptor)
 
     def _stamp(self) -> int:
         """Nanoseconds that grow with every call, also when the clock is set back."""

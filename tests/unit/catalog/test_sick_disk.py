@@ -19,7 +19,7 @@ TOLD = ("make_directory", "link", "fsync_directory", "unlink")
 """Steps for an arrival that receiving tells of."""
 FOUND = (*TOLD, "names", "in_use", "size", "open_read", "fsync")
 """Steps for one that a listing finds: it is read and made safe again."""
-ONLY_WHEN_RECEIVING = {"open_new", "write", "rename_new", "close", "free_bytes"}
+ONLY_WHEN_RECEIVING = {"open_new", "write", "rename_new", "start_writing", "close", "free_bytes", "truncate"}
 ERRNOS = (errno.EIO, errno.ENOSPC, errno.EROFS)
 
 

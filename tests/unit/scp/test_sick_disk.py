@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from kuva_gateway.errors import DamageError
 from kuva_gateway.network import StoreAnswer
+from kuva_gateway.spool import Spool
 from tests.faults import OPERATIONS
 from tests.unit.scp.conftest import Gateway, encode, image, store
 
@@ -57,6 +59,7 @@ NOT_WHEN_RECEIVING = {
     "make_directory": "at the start",
     "link": "indexing, where the kernel has no renameat2",
     "unlink": "when something else failed before: tested below",
+    "truncate": "when an fsync failed and the file can be neither set aside nor removed: tested below",
     "size": "listing",
     "in_use": "listing",
     "names": "listing",
@@ -144,3 +147,22 @@ def test_an_image_whose_fsync_failed_is_never_indexed_though_it_can_be_neither_s
     assert list(gateway.spool.arrivals()) == []
     assert_answer(gateway.store(data), 0x0000)
     assert len(gateway.kept()["arrived"]) == 1, "what was refused has gone"
+
+
+@pytest.mark.parametrize("truncates", [True, False])
+def test_no_other_process_takes_such_an_image_for_one_and_nothing_keeps_its_file_system_busy(
+    gateway: Gateway, data: bytes, truncates: bool
+) -> None:
+    for operation in ("fsync", "unlink", *(() if truncates else ("truncate",))):
+        gateway.files.fail(operation, errno.EIO)
+    gateway.files.fail("rename_new", errno.EIO, nth=2)
+    assert_answer(gateway.store(data), 0x0110)
+    (name,) = gateway.kept()["arrived"]
+    path = gateway.spool.arrived / name
+    assert not gateway.spool.files.in_use(path), "no descriptor is left open"
+    assert (path.stat().st_size == 0) is truncates
+    if truncates:
+        (found,) = Spool(gateway.spool.root, minimum_free=0).arrivals()
+        with pytest.raises(DamageError):
+            gateway.spool.adopt(found)
+        assert gateway.kept().keys() == {"corrupt"}
