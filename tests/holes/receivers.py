@@ -89,7 +89,7 @@ def gateway(
     crowded: bool = False,
     answers: bool = True,
     seconds: float = TIME,
-    **changes: object,
+    processes: int | None = None,
 ) -> Iterator[Receiver]:
     """The gateway: its daemon, ended with SIGTERM."""
     port, tls_port = free_port(), free_port()
@@ -101,7 +101,7 @@ def gateway(
             **dict.fromkeys(("handshake", "associate", "message", "send_stall", "response"), f"{seconds * 1000:.0f}ms"),
             "idle": "1m",
         },
-        **changes,
+        listen={"host": "127.0.0.1", "port": port, "processes": processes},
     )
     for peer in value["peers"]:
         peer["limits"] = {"associations": 150}

@@ -23,12 +23,23 @@ WINDOW = 0.4  # seconds
 @pytest.mark.parametrize("name", both("asks select() which socket is ready"))
 def test_more_than_1024_descriptors_are_no_obstacle(name: str, identity: Identity, tmp_path: Path) -> None:
     with START[name](tmp_path, identity, crowded=True, answers=False) as receiver:
-        assert receiver.descriptors() > HELD
-        with Peer(receiver.port, timeout=receiver.patience) as peer:
-            try:
-                peer.open().echo()
-            except (OSError, AssertionError):
-                raise StillOpen("it cannot serve a descriptor above 1,023") from None
+        serve_above_1024(receiver)
+
+
+def test_more_than_1024_descriptors_are_no_obstacle_in_one_process(identity: Identity, tmp_path: Path) -> None:
+    """The processes that the gateway receives in hold few descriptors; without them the daemon holds them all."""
+    with gateway(tmp_path, identity, crowded=True, answers=False, processes=0) as receiver:
+        serve_above_1024(receiver)
+
+
+def serve_above_1024(receiver: Receiver) -> None:
+    """C-ECHO with a receiver of whose descriptors more than 1,024 are in use."""
+    assert receiver.descriptors() > HELD
+    with Peer(receiver.port, timeout=receiver.patience) as peer:
+        try:
+            peer.open().echo()
+        except (OSError, AssertionError):
+            raise StillOpen("it cannot serve a descriptor above 1,023") from None
 
 
 @pytest.mark.parametrize("name", both("polls, for each association, a thousand times a second"))
