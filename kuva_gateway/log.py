@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import warnings
 from typing import Any, Literal, TextIO, cast
 
 import structlog
@@ -73,3 +74,5 @@ def _quieten_libraries() -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    # Each quotes the value that it is about, and Python remembers every text that it has shown.
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom)\b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import struct
 from pathlib import Path
@@ -169,6 +170,21 @@ def test_a_message_of_nothing_but_empty_fragments_ends_with_its_deadline(
         peer.send(beginning)
         peer.flood(p_data(*[empty] * 1000))
         assert peer.breaks()
+
+
+def test_what_a_stranger_sends_is_not_in_the_log(one_gateway: Receiver) -> None:
+    """A library's warning about each UID that is none would quote it there, and remember each in memory for ever."""
+    before = one_gateway.log.stat().st_size
+    for number in range(20):
+        with Peer(one_gateway.port) as peer:
+            peer.send(associate().replace(b"1.2.840.10008.1.1", b"Virtanen^Ann %04d" % number))
+            assert peer.pdu()[0] in (2, 7)
+            peer.send(ABORT)
+            assert peer.has_ended()
+    said = one_gateway.log.read_bytes()[before:].decode()
+    assert "Virtanen" not in said
+    for line in said.splitlines():
+        json.loads(line)
 
 
 @pytest.mark.parametrize("said", [ECHO, announce(), data_set(bytes(100))], ids=["echo", "store", "data"])
