@@ -98,6 +98,10 @@ class FaultyFiles(Files):
         self._meet("fsync_directory")
         super().fsync_directory(path)
 
+    def open_directory(self, path: Path) -> int:
+        self._meet("open_directory")
+        return super().open_directory(path)
+
     def close(self, descriptor: int) -> None:
         try:
             self._meet("close")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from time import monotonic
 from typing import BinaryIO
 
 from kuva_gateway.catalog.arrivals import Arrivals, Notice
@@ -32,6 +33,9 @@ CAPACITY = 4096
 """Notices (each with a header of about 2 KiB) that are kept in memory at most."""
 FIRST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 5.0  # seconds
+LOOK_EVERY = 15.0
+"""Seconds after which an idle indexer looks into ``arrived/``: a disk that failed and was mounted again may show names
+there that had gone."""
 LINGER = 0.05
 """Seconds that the first arrival waits for others, so that a transaction and its fsync serve many; whoever waits
 for the indexer (:meth:`Indexer.wait_passed`, :meth:`Indexer.drain`) ends the wait at once."""
@@ -61,6 +65,7 @@ class Indexer:
         capacity: int = CAPACITY,
         batch: int = BATCH,
         linger: float = LINGER,
+        look_every: float = LOOK_EVERY,
     ) -> None:
         self._catalog = catalog
         self._spool = spool
@@ -70,6 +75,8 @@ class Indexer:
         self._batch = batch
         self._arrivals = Arrivals(capacity)
         self._linger = linger
+        self._look_every = look_every
+        self._look_at = monotonic() + look_every
         lock = threading.Lock()
         self._changed = threading.Condition(lock)  # for those who wait for the indexer
         self._work = threading.Condition(lock)  # for the indexer, which waits for work
@@ -172,7 +179,9 @@ class Indexer:
     def _next(self) -> None:
         """Index the oldest notices, or what a listing finds; wait when there is neither."""
         with self._work:
-            self._work.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog)
+            rest = max(0.0, self._look_at - monotonic())
+            if not self._work.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog, rest):
+                self._arrivals.expect_backlog()
             if not self._arrivals.backlog:
                 self._work.wait_for(self._enough, self._linger)
             if self._stopping:
@@ -204,6 +213,7 @@ class Indexer:
         """Index what a listing finds; a file that the file system does not give now is left to the next listing."""
         complete, left = False, 0
         trouble: OSError | None = None
+        self._look_at = monotonic() + self._look_every
         with self._changed:
             self._arrivals.begin_listing()
         try:
@@ -230,15 +240,16 @@ class Indexer:
         trouble: OSError | None = None
         with self._indexing:
             self._left, unread = len(notices), 0
-            for notice in notices:
-                try:
-                    item = self._adopt(notice)
-                except OSError as error:
-                    trouble = trouble or error
-                    unread += 1
-                else:
-                    items += [item] if item is not None else []
-            touched = self._write(items)
+            with self._spool.held():
+                for notice in notices:
+                    try:
+                        item = self._adopt(notice)
+                    except OSError as error:
+                        trouble = trouble or error
+                        unread += 1
+                    else:
+                        items += [item] if item is not None else []
+                touched = self._write(items)
             self._left = unread
         if touched:
             self._on_indexed(touched)

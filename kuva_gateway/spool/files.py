@@ -78,8 +78,12 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def open_directory(self, path: Path) -> int:
+        """A descriptor of a folder; its file system cannot be unmounted while it is open."""
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def close(self, descriptor: int) -> None:
-        """Close a descriptor, and with it give up the lock."""
+        """Close a descriptor, and with it give up a file's lock."""
         os.close(descriptor)
 
     def rename_new(self, source: StrPath, target: StrPath) -> None:

@@ -175,6 +175,26 @@ class Spool:
                 continue
             yield Arrival(receipt=receipt, peer=peer, digest=digest, path=path, size=size, confirmed=False)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the file system mounted from an adoption to the end of what depends on it.
+
+        A disk that fails may forget a new name that was not made durable yet. Were it mounted again between a link in
+        ``instances/`` and the removal of the arrival's name, the only name left would be removed. And while this
+        holds, a name that is not there is gone, and not merely out of sight.
+
+        Raises
+        ------
+        OSError
+            There is no ``arrived/``: the file system is not mounted, or sick.
+        """
+        descriptor = self.files.open_directory(self.arrived)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # nothing was written through it
+                self.files.close(descriptor)
+
     def adopt(self, arrival: Arrival) -> Path:
         """Give an arrival's bytes their place in ``instances/``; bytes that are there already are the same bytes.
 
