@@ -20,6 +20,7 @@ from tests.unit.network.peers import CT, p_data, pdv
 from tests.unit.network.scripted import ScriptedServer
 
 LARGE = 4_000_000
+HUGE = 32_000_000  # more than both ends of a connection hold on the way
 STORED_RESPONSE = Command(
     field=commands.C_STORE_RSP, responded_to=1, affected_class=CT, affected_instance="1.2.3.4", status=0
 )
@@ -69,7 +70,7 @@ def test_a_peer_that_stops_reading_is_left(name: str) -> None:
         server.read(100_000)
         assert server.one.over.wait(patience) or name == "pynetdicom"  # type: ignore[attr-defined]
 
-    with ScriptedServer(reads_no_more) as server, sending(name, server.port, 8 * LARGE) as one:
+    with ScriptedServer(reads_no_more) as server, sending(name, server.port, HUGE) as one:
         server.one = one  # type: ignore[attr-defined]
         if not one.over.wait(patience):
             raise StillOpen("it is still writing")
@@ -96,7 +97,7 @@ def test_a_send_that_takes_longer_than_every_timer_is_brought_to_its_end(name: s
 
 @pytest.mark.parametrize("name", both("answers with an empty data set, whatever became of the object"))
 def test_an_answer_that_comes_too_late_is_not_taken_for_a_failure_to_send(name: str) -> None:
-    silence, hanging_up = outcome(name, stays_silent, 10_000), outcome(name, hangs_up)
+    silence, hanging_up = outcome(name, stays_silent, 10_000), outcome(name, hangs_up, HUGE)
     if silence == hanging_up:
         raise StillOpen(f"'{silence}', whether the peer may have the object or not")
     assert (silence, hanging_up) == (UNKNOWN, NOT_SENT)
