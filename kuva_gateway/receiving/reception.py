@@ -14,7 +14,7 @@ from kuva_gateway.scp.commitment import OnCommitmentResult
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
-MOST_BY_DEFAULT = 4
+MOST_BY_DEFAULT = 3
 """Receiving processes that are started at most unless more are asked for; each needs about 40 MB."""
 
 
@@ -63,7 +63,7 @@ def reception(configuration: Configuration, spool: Spool, hooks: Hooks) -> Recep
 
 
 def process_count(configuration: Configuration) -> int:
-    """How many receiving processes there are: as configured, else one for each processor, at most four."""
+    """How many receiving processes there are: as configured, else one for each processor, at most three."""
     wanted = configuration.listen.processes
     return min(len(os.sched_getaffinity(0)), MOST_BY_DEFAULT) if wanted is None else wanted
 
