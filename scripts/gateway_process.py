@@ -135,7 +135,15 @@ class Archive:
 class Gateway:
     """One gateway: its folder, its configuration and, while it lives, its process."""
 
-    def __init__(self, folder: Path, *, archive_port: int | None, port: int | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        archive_port: int | None,
+        port: int | None = None,
+        processes: int | None = None,
+        **changes: Any,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port if port is not None else free_port()
         self.config = folder / "kuva-gateway.yaml"
@@ -144,6 +152,8 @@ class Gateway:
         self.log = folder / "gateway.log"
         self.process: subprocess.Popen[bytes] | None = None
         value = configuration(self.port, archive_port, **changes)
+        if processes is not None:
+            value["listen"]["processes"] = processes
         self.config.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
 
     # -- the process -----------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ from kill_senders import Record, Senders
 
 DURING_START = 0.12  # the share of kills that hit the start
 LOAD_AT_MOST = 1.2  # seconds of load before a kill
-BACKLOG_HIGH, BACKLOG_LOW = 1500, 300  # acknowledged and not delivered; senders rest in between
+BACKLOG_HIGH = 1500  # acknowledged and not delivered; above it the senders rest for a few kills
+REST_FOR, SEND_FOR = 6, 12  # kills
 SETTLE = 600.0  # seconds for everything to be delivered in the end
 
 
@@ -109,17 +110,15 @@ class Run:
             The gateway does not start, or does not come to an end of its work.
         """
         began = time.monotonic()
-        changes: dict[str, object] = {}
         gateway = Gateway(self._folder / "gateway", archive_port=0)
         archive = Archive(self._folder, "--report-to", f"127.0.0.1:{gateway.port}")
         try:
-            if self._options.processes:
-                changes["listen"] = {
-                    "host": "127.0.0.1",
-                    "port": gateway.port,
-                    "processes": self._options.processes,
-                }
-            gateway = Gateway(self._folder / "gateway", archive_port=archive.port, port=gateway.port, **changes)
+            gateway = Gateway(
+                self._folder / "gateway",
+                archive_port=archive.port,
+                port=gateway.port,
+                processes=self._options.processes,
+            )
             with gateway:
                 self._kill_and_settle(gateway, archive, began)
                 if gateway.stop() != 0:
@@ -171,9 +170,9 @@ class Run:
     def _one_kill(self, gateway: Gateway, archive: Archive, senders: Senders) -> None:
         """One kill at a random moment, and the next start where it is needed."""
         backlog = self._record.acknowledged - len({one["sop_instance_uid"] for one in archive.events("stored")})
-        if backlog > BACKLOG_HIGH:
+        if backlog > BACKLOG_HIGH and self._campaign.kills % (REST_FOR + SEND_FOR) < REST_FOR:
             senders.going.clear()
-        elif backlog < BACKLOG_LOW:
+        else:
             senders.going.set()
         acknowledged, delivered = self._record.acknowledged, len(archive.events("stored"))
         time.sleep(self._chance.uniform(0.0, LOAD_AT_MOST))

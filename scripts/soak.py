@@ -1,264 +1,277 @@
-"""A hospital day's arrivals in minutes, while memory, threads and descriptors of the gateway are watched for leaks.
+"""24 hours' worth of arrivals in minutes, and whether anything leaks: memory, threads, descriptors, waiting arrivals.
 
-Several modalities open and close associations all the time. Most store a few small images of a study; some are
-aborted half-way, refused, silent for a while, or only say C-ECHO. The stand-in archive takes what is accepted. Loopback
-only; bounded in images and minutes; everything is removed at the end. Exit status 1: something grew, or was lost.
+Sends a day of a large hospital (200,000 images in 2,000 studies from 20 peers, over thousands of associations of which
+not all are well-behaved) to a real gateway that delivers to nobody, samples its processes every second, and compares
+the level of the last quarter with that of the second (the first is warm-up). Exit status 1: something grows. Loopback
+only.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import json
-import random
+import os
 import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from gateway_process import PEERS, Archive, Gateway, children, wait
-from plain_modality import SUCCESS, BrokenError, Images, PlainModality, RejectedError
+from gateway_process import Gateway, GaveUpError, children, wait
+from soak_day import IMAGES_PER_STUDY, Arrivals
 
-SETTLED = 0.34  # the share of the time after which caches have their size and a leak is what still grows
-GROWTH_MIB = 24.0  # by which a median may differ between two parts of a run: allocators and SQLite's caches breathe
-GROWTH_COUNT = 6  # the same for threads and descriptors: a few associations more are open at one moment than another
-PIXELS = 2048
+PEERS = 20
+EVERY = 1.0  # seconds between samples
+WARM_UP, SETTLING = 30.0, 3.0  # seconds at most, and seconds at rest afterwards
+MEMORY_SLACK = 16 << 20  # bytes by which the level may grow: pools, the allocator's own arenas
+MEMORY_PER_IMAGE = 40  # bytes an image may cost for ever: SQLite's page cache on its way to its bound
+THREAD_SLACK, DESCRIPTOR_SLACK = 2, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look at all processes of the gateway together."""
+    """One look at the gateway's processes, the receiving ones included."""
 
     seconds: float
-    memory_mib: float
-    """Proportional set size: pages that processes share count once."""
+    stored: int
+    resident: int
+    """Bytes of all processes together."""
     threads: int
     descriptors: int
     pending: int
-    """Arrivals that are not in the catalog."""
+    """Acknowledged images that are not catalogued yet."""
 
 
-@dataclass(slots=True)
-class Day:
-    """What the modalities did."""
-
-    images: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    acknowledged: set[str] = field(default_factory=set)
-    associations: int = 0
-    refused: int = 0
-    aborted: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def done(self) -> bool:
-        """Whether the day's images have come."""
-        return len(self.acknowledged) >= self.images
-
-
-def look(gateway: Gateway, started: float) -> Sample:
-    """Memory, threads, descriptors and arrivals now."""
+def look(gateway: Gateway, seconds: float, stored: int) -> Sample:
+    """Sample now."""
     assert gateway.process is not None
-    memory = threads = descriptors = 0
-    for pid in [gateway.process.pid, *children(gateway.process.pid)]:
-        with contextlib.suppress(OSError):
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            memory += int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
-            threads += len(list(Path(f"/proc/{pid}/task").iterdir()))
-            descriptors += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    pids = [gateway.process.pid, *children(gateway.process.pid)]
+    resident = threads = descriptors = 0
+    for pid in pids:
+        process = Path(f"/proc/{pid}")
+        resident += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        threads += len(list((process / "task").iterdir()))
+        descriptors += len(list((process / "fd").iterdir()))
     return Sample(
-        seconds=round(time.monotonic() - started, 1),
-        memory_mib=round(memory / 1024, 1),
+        seconds=round(seconds, 1),
+        stored=stored,
+        resident=resident,
         threads=threads,
         descriptors=descriptors,
         pending=gateway.pending(),
     )
 
 
-class Modality(threading.Thread):
-    """One modality's day: association after association."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soaked:
+    """The samples under load, and one of the gateway at rest before and after the day."""
 
-    def __init__(self, number: int, day: Day, images: Images, port: int, stop: threading.Event, pause: float) -> None:
-        super().__init__(daemon=True)
-        self._number = number
-        self._day = day
-        self._images = images
-        self._port = port
-        self._stop_event = stop
-        self._pause = pause
-        self._chance = random.Random(number)
-        self._title = list(PEERS.values())[number % len(PEERS)]
+    before: Sample
+    under_load: Sequence[Sample]
+    after: Sample
+    associations: dict[str, int]
+    failed: dict[str, int]
+    catalogued: int
 
-    def run(self) -> None:
-        study = self._number * 1_000_000
-        while not self._stop_event.is_set() and not self._day.done():
-            study += 1
-            try:
-                self._association(study)
-            except (BrokenError, OSError) as error:
-                self._day.wrong.append(f"{type(error).__name__}: {error}")
-                return
-            self._stop_event.wait(self._chance.expovariate(1 / self._pause) if self._pause else 0.0)
+    @property
+    def leaks(self) -> list[str]:
+        """What grew: a sentence for each."""
+        found = []
+        quarter = max(1, len(self.under_load) // 4)
+        early, late = self.under_load[quarter : 2 * quarter] or self.under_load, self.under_load[-quarter:]
+        images = late[-1].stored - early[0].stored
+        grown = level(late, "resident") - level(early, "resident")
+        if grown > MEMORY_SLACK + MEMORY_PER_IMAGE * images:
+            found.append(f"resident memory grew by {grown / 2**20:.1f} MiB over {images} images")
+        for name, slack in (("threads", THREAD_SLACK), ("descriptors", DESCRIPTOR_SLACK)):
+            grown = getattr(self.after, name) - getattr(self.before, name)
+            if grown > slack:
+                found.append(f"{grown:.0f} {name} more at rest after the day than before it")
+        if self.after.pending:
+            found.append(f"{self.after.pending} images wait for the catalog after the day")
+        if self.catalogued != self.after.stored:
+            found.append(f"{self.after.stored} images were acknowledged, {self.catalogued} are catalogued")
+        found += [f"{count} answers {status}" for status, count in self.failed.items()]
+        return found
 
-    def _association(self, study: int) -> None:
-        """Eight of ten store; the others are what hospital networks bring besides."""
-        kind = self._chance.random()
-        with self._day.lock:
-            self._day.associations += 1
-        if kind < 0.05:
-            try:
-                PlainModality(self._port, calling="STRANGER").close()
-                self._day.wrong.append("a stranger was let in")
-            except RejectedError:
-                self._day.refused += 1
-            return
-        with contextlib.closing(PlainModality(self._port, calling=self._title)) as modality:
-            if kind < 0.10:
-                image = self._images.make(study, 0, PIXELS)
-                modality.begin(image.uid, image.data, whole=False)
-                modality.abort()
-                self._day.aborted += 1
-                return
-            if kind < 0.15:
-                self._stop_event.wait(self._chance.random())
-            for number in range(1, self._chance.randint(2, 30)):
-                image = self._images.make(study, number, PIXELS)
-                answer = modality.store(image.uid, image.data)
-                if answer.status != SUCCESS:
-                    self._day.wrong.append(f"status {answer.status:04X}: {answer.comment}")
-                    return
-                with self._day.lock:
-                    self._day.acknowledged.add(image.uid)
-            modality.release()
+    def report(self) -> str:
+        """Start, end and slope of each figure."""
+        first, last = self.under_load[0], self.under_load[-1]
+        lines = [
+            f"{last.stored} images in {last.seconds:.0f} s ({last.stored / last.seconds:.0f}/s), associations: "
+            + ", ".join(f"{count} {kind}" for kind, count in sorted(self.associations.items())),
+            f"{'':>12} {'at rest':>9} {'begin':>9} {'most':>9} {'end':>9} {'at rest':>9}   per 100,000 images",
+        ]
+        for name, unit in (("resident", 2**20), ("threads", 1), ("descriptors", 1), ("pending", 1)):
+            values = [getattr(sample, name) / unit for sample in (self.before, first, last, self.after)]
+            most = max(getattr(sample, name) for sample in self.under_load) / unit
+            begin, end = values[1:3]
+            per = slope(self.under_load, name) / unit * 100_000
+            lines.append(
+                f"{name:>12} {values[0]:>9.1f} {begin:>9.1f} {most:>9.1f} {end:>9.1f} {values[3]:>9.1f}   {per:+.2f}"
+                + (" MiB" if unit > 1 else "")
+            )
+        return "\n".join(lines)
 
 
-def growth(samples: Sequence[Sample], name: str) -> tuple[float, float]:
-    """The medians of a measure in the second third of the run and in the last one."""
-    rest = samples[int(len(samples) * SETTLED) :]
-    middle = len(rest) // 2
-    values = [float(getattr(sample, name)) for sample in rest]
-    return statistics.median(values[:middle] or [0.0]), statistics.median(values[middle:] or [0.0])
+def level(samples: Sequence[Sample], name: str) -> float:
+    """The median of a figure."""
+    return statistics.median(getattr(sample, name) for sample in samples)
 
 
-def judge(samples: Sequence[Sample]) -> list[str]:
-    """What grew more than it may."""
-    found = []
-    for name, most in (("memory_mib", GROWTH_MIB), ("threads", GROWTH_COUNT), ("descriptors", GROWTH_COUNT)):
-        before, after = growth(samples, name)
-        if after - before > most:
-            found.append(f"{name} grew from {before:g} to {after:g}")
-    return found
+def slope(samples: Sequence[Sample], name: str) -> float:
+    """Growth per image, by least squares over all samples but those of the first quarter (warm-up)."""
+    steady = samples[len(samples) // 4 :]
+    images = [float(sample.stored) for sample in steady]
+    if len(set(images)) < 2:
+        return 0.0
+    return statistics.linear_regression(images, [float(getattr(sample, name)) for sample in steady]).slope
 
 
-def missing(gateway: Gateway, day: Day) -> int:
-    """Acknowledged images that the catalog does not have."""
-    with gateway.catalog() as catalog:
-        known = {row[0] for row in catalog.execute("SELECT uid FROM instances")}
-    return len(day.acknowledged - known)
+def soak(folder: Path, *, studies: int, minutes: float, workers: int, seed: int, **changes: Any) -> Soaked:
+    """Live through a day, at most ``minutes`` of it.
+
+    Raises
+    ------
+    GaveUpError
+        A sender failed, or the gateway did not come to its end.
+    """
+    titles = [f"PEER{number:02d}" for number in range(1, PEERS + 1)]
+    peers = [
+        {"name": title.lower(), "ae_title": title, "allow": ["echo", "store"], "limits": {"associations": 100}}
+        for title in titles
+    ]
+    changes = {"peers": peers, "limits": {"half_open_per_address": 64}, "log": {"level": "warning"}, **changes}
+    with Gateway(folder / "gateway", archive_port=None, **changes) as gateway:
+        gateway.start()
+        arrivals = Arrivals(gateway.port, titles, studies=studies, workers=workers, seed=seed)
+        warmed = warm_up(gateway, titles, workers)
+        before = look(gateway, 0.0, 0)
+        samples = watch(gateway, arrivals, minutes * 60)
+        wait(lambda: not gateway.pending(), "an empty arrived/")
+        rested(gateway, before)
+        after = look(gateway, samples[-1].seconds, arrivals.day.stored)
+        if arrivals.errors:
+            raise GaveUpError(f"a sender failed: {arrivals.errors[0]}")
+        with gateway.catalog() as catalog:
+            (catalogued,) = catalog.execute("SELECT COUNT(*) FROM instances").fetchone()
+        if gateway.stop() != 0:
+            raise GaveUpError("the gateway did not stop with status 0")
+    return Soaked(
+        before=before,
+        under_load=samples,
+        after=after,
+        associations=dict(arrivals.day.associations),
+        failed=dict(arrivals.day.failed),
+        catalogued=catalogued - warmed,
+    )
 
 
-def soak(
-    folder: Path, *, images: int, minutes: float, modalities: int, every: float, pause: float
-) -> dict[str, object]:
-    """Run the day; returns what happened, ``problems`` among it."""
-    archive = Archive(folder)
-    stop = threading.Event()
-    day = Day(images=images)
+def warm_up(gateway: Gateway, titles: list[str], workers: int) -> int:
+    """Send a little first: what a process opens once is no leak. Returns how many images that were."""
+    arrivals = Arrivals(gateway.port, titles, studies=workers, workers=workers, seed=0)
+    watch(gateway, arrivals, WARM_UP)
+    wait(lambda: not gateway.pending(), "an empty arrived/")
+    time.sleep(SETTLING)
+    return arrivals.day.stored
+
+
+def watch(gateway: Gateway, arrivals: Arrivals, seconds: float) -> list[Sample]:
+    """Let the day pass, and sample it."""
     samples: list[Sample] = []
+    started = time.monotonic()
+    arrivals.start()
     try:
-        with Gateway(folder / "gateway", archive_port=archive.port) as gateway:
-            gateway.start()
-            # The process listens before its receiving processes are all there.
-            PlainModality(gateway.port, calling="CT1").release()
-            started = time.monotonic()
-            threads = [Modality(number, day, Images(number), gateway.port, stop, pause) for number in range(modalities)]
-            for thread in threads:
-                thread.start()
-            while time.monotonic() - started < 60 * minutes and any(thread.is_alive() for thread in threads):
-                stop.wait(every)
-                samples.append(look(gateway, started))
-            stop.set()
-            for thread in threads:
-                thread.join(60)
-            wait(lambda: gateway.pending() == 0, "the catalog", timeout=120)
-            seconds = time.monotonic() - started
-            problems = judge(samples) + day.wrong[:20]
-            if lost := missing(gateway, day):
-                problems.append(f"{lost} acknowledged images are not in the catalog")
-            if gateway.stop() != 0:
-                problems.append(f"the gateway did not end well: {gateway.said_last()[-500:]}")
+        while arrivals.going and (passed := time.monotonic() - started) < seconds:
+            samples.append(look(gateway, passed, arrivals.day.stored))
+            time.sleep(EVERY)
+        samples.append(look(gateway, time.monotonic() - started, arrivals.day.stored))
     finally:
-        stop.set()
-        archive.stop()
-    return {
-        "images": len(day.acknowledged),
-        "associations": day.associations,
-        "refused": day.refused,
-        "aborted": day.aborted,
-        "seconds": round(seconds, 1),
-        **{name: growth(samples, name) for name in ("memory_mib", "threads", "descriptors")},
-        "problems": problems,
-        "samples": [asdict(sample) for sample in samples],
-    }
+        arrivals.stop()
+    return samples
 
 
-def plot(path: Path, samples: Sequence[dict[str, float]]) -> None:
-    """Memory, threads and descriptors over time."""
+def rested(gateway: Gateway, before: Sample, patience: float = 30.0) -> None:
+    """Wait until what belongs to associations is given back, or patience is over: then it shows as a leak."""
+
+    def back() -> bool:
+        now = look(gateway, 0.0, 0)
+        return now.threads <= before.threads and now.descriptors <= before.descriptors
+
+    deadline = time.monotonic() + patience
+    while not back() and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def write_csv(samples: Sequence[Sample], path: Path) -> None:
+    """One line a sample."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
+        writer.writeheader()
+        writer.writerows(asdict(sample) for sample in samples)
+
+
+def plot(samples: Sequence[Sample], path: Path) -> None:
+    """Memory, threads and descriptors over the day."""
     import matplotlib as mpl
 
-    mpl.use("svg")
+    mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(8, 7))
-    for axis, name in zip(axes, ("memory_mib", "threads", "descriptors"), strict=True):
-        axis.plot([sample["seconds"] for sample in samples], [sample[name] for sample in samples])
-        axis.set_ylabel(name)
+    figure, axes = pyplot.subplots(4, 1, sharex=True, figsize=(8, 9))
+    for axis, (name, unit, label) in zip(
+        axes,
+        (("resident", 2**20, "resident MiB"), ("threads", 1, "threads"), ("descriptors", 1, "descriptors"),
+         ("pending", 1, "arrivals pending")),
+        strict=True,
+    ):  # fmt: skip
+        axis.plot([sample.stored for sample in samples], [getattr(sample, name) / unit for sample in samples])
+        axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
-    axes[-1].set_xlabel("seconds")
-    figure.savefig(path)
+    axes[-1].set_xlabel("images stored")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
 
 
 def main() -> int:
-    """Soak and say what came of it."""
+    """Soak and report."""
     parser = argparse.ArgumentParser(prog="soak", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=200_000, help="images of the day (default: %(default)s)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="at most (default: %(default)s)")
-    parser.add_argument("--modalities", type=int, default=20, help="at once (default: %(default)s)")
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks (default: %(default)s)")
-    parser.add_argument("--pause", type=float, default=0.05, help="seconds between associations (default: %(default)s)")
-    parser.add_argument("--csv", type=Path, help="write the samples there")
-    parser.add_argument("--json", type=Path, help="write everything there")
-    parser.add_argument("--plot", type=Path, help="draw the samples there (needs matplotlib)")
+    studies = f"of {IMAGES_PER_STUDY} images (default: %(default)s)"
+    parser.add_argument("--studies", type=int, default=2000, help=studies)
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop then (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=8, help="associations that send at once (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=None, help="listen.processes of the gateway")
+    parser.add_argument("--seed", type=int, default=1, help="which day it is (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=None, help="where to work (default: the temporary folder)")
+    parser.add_argument("--csv", type=Path, default=None, metavar="FILE", help="write every sample here")
+    parser.add_argument("--plot", type=Path, default=None, metavar="FILE", help="draw the samples (needs matplotlib)")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="kuva-soak-"))
+    folder = Path(tempfile.mkdtemp(prefix="kuva-soak-", dir=options.folder))
     try:
-        done = soak(
+        soaked = soak(
             folder,
-            images=options.images,
+            studies=options.studies,
             minutes=options.minutes,
-            modalities=options.modalities,
-            every=options.every,
-            pause=options.pause,
+            workers=options.workers,
+            seed=options.seed,
+            processes=options.processes,
         )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    samples: list[dict[str, float]] = done["samples"]  # type: ignore[assignment]
-    if options.csv:
-        with options.csv.open("w", newline="") as file:
-            writer = csv.DictWriter(file, samples[0].keys())
-            writer.writeheader()
-            writer.writerows(samples)
-    if options.json:
-        options.json.write_text(json.dumps(done, indent=1) + "\n")
-    if options.plot:
-        plot(options.plot, samples)
-    print(json.dumps({name: value for name, value in done.items() if name != "samples"}, indent=1))
-    return 1 if done["problems"] else 0
+    except GaveUpError as error:
+        print(f"gave up (everything is left in {folder}): {error}", file=sys.stderr)
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    if options.csv is not None:
+        write_csv(soaked.under_load, options.csv)
+    if options.plot is not None:
+        plot(soaked.under_load, options.plot)
+    print(soaked.report())
+    for leak in soaked.leaks:
+        print(f"leak: {leak}", file=sys.stderr)
+    return 1 if soaked.leaks else 0
 
 
 if __name__ == "__main__":

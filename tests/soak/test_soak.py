@@ -1,41 +1,60 @@
-"""A short soak, and that a leak would be seen."""
+"""A day's arrivals in a minute leak nothing; and a leak is seen."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.studies import load_script
 
-for _name in ("studymaker", "plain_modality", "gateway_process"):
-    load_script(_name)
-script = load_script("soak")
-Sample, judge, soak = script.Sample, script.judge, script.soak
-
-
-def samples(**last: float) -> list[object]:
-    """A run of sixty looks, of which the last twenty are different."""
-    steady = {"memory_mib": 150.0, "threads": 40, "descriptors": 60}
-    return [
-        Sample(seconds=number, pending=0, **({**steady, **last} if number >= 40 else steady)) for number in range(60)
-    ]
-
-
-def test_what_stays_as_it_was_is_no_leak():
-    assert judge(samples()) == []
-
-
-@pytest.mark.parametrize(("name", "value"), [("memory_mib", 190.0), ("threads", 60), ("descriptors", 80)])
-def test_what_grows_is_named(name: str, value: float):
-    (problem,) = judge(samples(**{name: value}))
-    assert problem.startswith(name)
+plain_modality = load_script("plain_modality")
+gateway_process = load_script("gateway_process")
+soak_day = load_script("soak_day")
+soak = load_script("soak")
 
 
 @pytest.mark.slow
-def test_half_a_minute_of_a_hospitals_day_leaks_nothing_and_loses_nothing(tmp_path: Path):
-    done = soak(tmp_path, images=100_000, minutes=0.6, modalities=12, every=0.5, pause=0.05)
-    assert done["problems"] == []
-    assert done["images"] > 200
-    assert done["aborted"] > 0
-    assert done["refused"] > 0
+@pytest.mark.timeout(300)
+def test_a_compressed_day_leaks_no_memory_no_threads_and_no_descriptors(tmp_path: Path) -> None:
+    soaked = soak.soak(tmp_path, studies=120, minutes=0.75, workers=8, seed=7)
+    assert soaked.leaks == [], soaked.report()
+    assert soaked.after.stored > 1000, soaked.report()
+    assert {"released", "refused", "silent", "aborted in the middle"} <= soaked.associations.keys(), soaked.report()
+
+
+def sample(number: int, **grown: int) -> Any:
+    values = {"resident": 100 << 20, "threads": 20, "descriptors": 30, "pending": 0}
+    rows = {name: value + grown.get(name, 0) * number for name, value in values.items()}
+    return soak.Sample(seconds=float(number), stored=500 * number, **rows)
+
+
+def soaked(*, failed: dict[str, int] | None = None, catalogued: int = 20_000, **grown: int) -> Any:
+    return soak.Soaked(
+        before=sample(0),
+        under_load=[sample(number, **grown) for number in range(1, 41)],
+        after=sample(40, **grown),
+        associations={"released": 400},
+        failed=failed or {},
+        catalogued=catalogued,
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "leak"),
+    [
+        ({}, ""),
+        ({"resident": 10_000}, ""),
+        ({"resident": 2_000_000}, "resident memory grew by"),
+        ({"threads": 1}, "40 threads more at rest"),
+        ({"descriptors": 1}, "40 descriptors more at rest"),
+        ({"pending": 1}, "40 images wait for the catalog"),
+        ({"catalogued": 19_999}, "20000 images were acknowledged, 19999 are catalogued"),
+        ({"failed": {"0110": 3}}, "3 answers 0110"),
+    ],
+)
+def test_what_grows_is_told(day: dict[str, Any], leak: str) -> None:
+    found = soaked(**day)
+    assert [leak in sentence for sentence in found.leaks] == ([True] if leak else [])
+    assert "per 100,000 images" in found.report()
