@@ -98,6 +98,10 @@ class FaultyFiles(Files):
         self._meet("fsync_directory")
         super().fsync_directory(path)
 
+    def sync_file_system(self, path: Path) -> None:
+        self._meet("sync_file_system")
+        super().sync_file_system(path)
+
     def open_directory(self, path: Path) -> int:
         self._meet("open_directory")
         return super().open_directory(path)

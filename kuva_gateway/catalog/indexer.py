@@ -249,6 +249,8 @@ class Indexer:
                         unread += 1
                     else:
                         items += [item] if item is not None else []
+                if items:
+                    self._spool.settle()
                 touched = self._write(items)
             self._left = unread
         if touched:

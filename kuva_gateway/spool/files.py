@@ -78,6 +78,16 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def sync_file_system(self, path: Path) -> None:
+        """Put everything on the file system of the folder ``path`` on stable storage, names included."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(path))
+        finally:
+            os.close(descriptor)
+
     def open_directory(self, path: Path) -> int:
         """A descriptor of a folder; its file system cannot be unmounted while it is open."""
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -28,7 +28,7 @@ from kuva_gateway.errors import DamageError
 from kuva_gateway.spool.errors import translate
 from kuva_gateway.spool.files import Files
 from kuva_gateway.spool.incoming import Incoming
-from kuva_gateway.spool.mounts import folders_need_fsync
+from kuva_gateway.spool.mounts import folders_need_fsync, links_need_sync
 from kuva_gateway.spool.receipt import DIGEST, Arrival, Receipt, arrival_name, parse_name
 from kuva_gateway.spool.space import Space
 
@@ -74,6 +74,7 @@ class Spool:
         )
         self._prefix = f"{self.incoming}/{clock_ns()}-{os.getpid()}-"
         self.fsync_folders = folders_need_fsync(root, durability)
+        self.sync_links = links_need_sync(root, durability)
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -213,8 +214,19 @@ class Spool:
             self.files.fsync_directory(target.parent)
         return target
 
+    def settle(self) -> None:
+        """Make the places that :meth:`adopt` gave safe; one call for many. Only then may arrivals be forgotten.
+
+        Raises
+        ------
+        OSError
+            The file system failed; the arrivals' names must stay.
+        """
+        if self.sync_links:
+            self.files.sync_file_system(self.root)
+
     def forget(self, arrival: Arrival) -> None:
-        """Remove the arrival's name, once the catalog has it; again is fine."""
+        """Remove the arrival's name, once the catalog has it and its place is safe (:meth:`settle`); again is fine."""
         with contextlib.suppress(FileNotFoundError):
             self.files.unlink(arrival.path)
 

@@ -17,7 +17,7 @@ from tests.support import wait_until
 from tests.unit.catalog.making import Hospital
 from tests.unit.catalog.test_indexing_and_crashes import everything_once
 
-TOLD = ("open_directory", "make_directory", "link", "fsync_directory", "unlink")
+TOLD = ("open_directory", "make_directory", "link", "fsync_directory", "sync_file_system", "unlink")
 """Steps for an arrival that receiving tells of."""
 FOUND = (*TOLD, "names", "in_use", "size", "open_read", "fsync")
 """Steps for one that a listing finds: it is read and made safe again."""
@@ -27,8 +27,8 @@ ERRNOS = (errno.EIO, errno.ENOSPC, errno.EROFS)
 
 @pytest.fixture
 def strict(spool: Spool) -> Spool:
-    """A spool on a file system where folders need fsync."""
-    spool.fsync_folders = True
+    """A spool on a file system where folders need fsync, and links too."""
+    spool.fsync_folders = spool.sync_links = True
     return spool
 
 

@@ -136,6 +136,18 @@ def test_strict_durability_makes_the_instances_name_safe_before_the_arrival_may_
     assert files.calls["fsync_directory"] == before + 2, "the new folder's name and the new file's name"
 
 
+@pytest.mark.parametrize("needed", [True, False])
+def test_the_places_of_many_are_made_safe_at_once_where_the_file_system_needs_that(
+    spool: Spool, files: FaultyFiles, receive: Receive, needed: bool
+) -> None:
+    spool.sync_links = needed
+    for number in range(3):
+        spool.adopt(receive(b"data %d" % number))
+    assert files.calls["sync_file_system"] == 0
+    spool.settle()
+    assert files.calls["sync_file_system"] == int(needed)
+
+
 # -- what a crash leaves ---------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.spool.mounts import file_system, folders_need_fsync
+from kuva_gateway.spool.mounts import file_system, folders_need_fsync, links_need_sync
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -43,6 +43,22 @@ def test_the_nearest_mount_decides(mounts: Path, folder: str, kind: str, fsync: 
     assert file_system(Path(folder), mounts) == kind
     assert folders_need_fsync(Path(folder), "auto", mounts) is fsync
     assert folders_need_fsync(Path(folder), "strict", mounts)
+
+
+@pytest.mark.parametrize(
+    ("folder", "durability", "needed"),
+    [
+        ("/mnt/with space/x", "auto", True),  # btrfs
+        ("/mnt/with space/x", "strict", False),
+        ("/srv/spool/fast/arrived", "auto", False),  # xfs
+        ("/var/lib", "auto", False),  # ext4
+        ("/srv/spool", "auto", False),  # nfs4
+    ],
+)
+def test_links_need_a_sync_of_their_own_where_names_are_written_in_any_order_and_folders_are_not_fsynced(
+    mounts: Path, folder: str, durability: str, needed: bool
+) -> None:
+    assert links_need_sync(Path(folder), durability, mounts) is needed
 
 
 def test_what_cannot_be_told_is_treated_with_care(tmp_path: Path) -> None:
