@@ -48,7 +48,7 @@ class Listening:
         return self._ports
 
     def bind(self) -> None:
-        """Bind every listener: from now on the kernel queues connections.
+        """Take every listener's port; whoever calls is refused until :meth:`start`.
 
         Raises
         ------
@@ -65,7 +65,19 @@ class Listening:
         self._ports = tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Listen and accept.
+
+        Raises
+        ------
+        OSError
+            Somebody else listens there since; nothing is left open.
+        """
+        try:
+            for bound, _ in self._sockets.values():
+                bound.listen(_BACKLOG)
+        except OSError:
+            self._close()
+            raise
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._accept_loop, name="dicom-accept", daemon=True)
@@ -144,7 +156,6 @@ def _bind(listener: Listener) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
-        bound.listen(_BACKLOG)
         bound.setblocking(False)
     except BaseException:
         bound.close()

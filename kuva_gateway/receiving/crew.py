@@ -26,10 +26,8 @@ from kuva_gateway.spool import Spool
 
 START_PATIENCE = 60.0
 """Seconds for the first processes to be ready."""
-TAKE_PATIENCE = 10.0
+TAKE_PATIENCE = 30.0
 """Seconds that an accepted connection waits for a process that can take it."""
-QUESTION_PATIENCE = 2.0
-"""Seconds for a process to say what it has in hand; one that does not is taken to have everything in hand."""
 LAST_WORDS = 5.0
 """Seconds that a process gets beyond its drain before it is killed."""
 
@@ -43,6 +41,7 @@ class Crew:
         self._log = log.get_logger("receiving")
         self.census = Census(parts.limits(configuration))
         self._changed = threading.Condition()
+        self._stopping = False
         pickled = pickle.dumps(configuration)
         self._members = [Member(number, self, pickled, self._log) for number in range(1, count + 1)]
         self._listening = Listening(
@@ -106,6 +105,8 @@ class Crew:
 
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
+        self._stopping = True
+        self.on_change()
         self._listening.stop()
         for member in self._members:
             member.drain(timeout)
@@ -119,7 +120,7 @@ class Crew:
         """To the process with the fewest; one that dies in that moment gives way to the next."""
         deadline = time.monotonic() + TAKE_PATIENCE
         while True:
-            self._wait(lambda: any(member.ready for member in self._members), deadline - time.monotonic())
+            self._wait(lambda: self._stopping or any(one.ready for one in self._members), deadline - time.monotonic())
             ready = sorted((member for member in self._members if member.ready), key=lambda member: member.load)
             if not ready:
                 raise RuntimeError("no receiving process can take it")

@@ -23,7 +23,7 @@ from tests.studies import document
 from tests.support import ROOT, dcmtk, dcmtk_environment, free_port, wait_until
 
 Json = dict[str, Any]
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 STOP_TIMEOUT = 40.0
 CLI_TIMEOUT = 60.0
 
@@ -109,7 +109,11 @@ class Gateway:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_until(self._answers, timeout=START_TIMEOUT, what="the gateway's answer to C-ECHO")
+        try:
+            wait_until(self._answers, timeout=START_TIMEOUT, what="the gateway's answer to C-ECHO")
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def _answers(self) -> bool:
@@ -117,9 +121,10 @@ class Gateway:
         if self.process.poll() is not None:
             raise AssertionError(f"the gateway ended with {self.process.returncode}:\n{self.said()[-3000:]}")
         echo = [dcmtk("echoscu"), "-to", "5", "-aet", "MONITOR", "-aec", "KUVAGW", "127.0.0.1", str(self.port)]
-        return (
-            subprocess.run(echo, env=dcmtk_environment(), capture_output=True, timeout=20, check=False).returncode == 0
-        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            done = subprocess.run(echo, env=dcmtk_environment(), capture_output=True, timeout=20, check=False)
+            return done.returncode == 0
+        return False
 
     def kill(self) -> None:
         """``kill -9``: nothing gets a chance to tidy up."""
