@@ -14,16 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.power.disk import LAZY, Disk, Shelf
-from tests.power.modalities import Hesitant, OrderedRecord, gateway_process, kill_senders, plain_modality
+from tests.power.modalities import Hesitant, Neighbour, OrderedRecord, gateway_process, kill_senders, plain_modality
 from tests.power.promises import Verdict, judge
 
-PER_ROUND = 10
+PER_ROUND = 7
 """Cuts of one disk: a later one has more to recover and to compare."""
 BETWEEN = 0.4  # seconds between two cuts at most
 RECOVERY = 60.0  # seconds in which a gateway must have recovered
@@ -177,14 +177,21 @@ class Run:
         return self._campaign
 
     def _round(self, number: int) -> None:
-        """One disk, its cuts and what becomes of each. Every second disk writes nothing that it is not asked for."""
+        """One disk, its cuts and what becomes of each.
+
+        Three kinds of disk take turns: one that writes nothing which it is not asked for, the same with a neighbour
+        who asks for everything now and then (so that what the gateway did is safe up to a moment of its own), and one
+        as it comes.
+        """
         options = self._options
         gateway = CutGateway(self._shelf.folder / f"gateway-{number}", options.breakage)
         disk = self._shelf.disk(f"disk-{number}", options.file_system)
-        lazy = LAZY[options.file_system] if options.breakage or options.hesitant or number % 2 == 0 else ""
+        alone = options.hesitant or options.breakage not in ("", "unsettled")
+        lazy = LAZY[options.file_system] if alone or number % 3 < 2 else ""
+        neighbour = Neighbour(gateway.state, self._chance) if not alone and number % 3 == 1 else nullcontext()
         record = OrderedRecord()
         started_ns = time.time_ns()
-        with disk.mounted(gateway.state, lazy), gateway:
+        with disk.mounted(gateway.state, lazy), gateway, neighbour:
             gateway.start()
             cuts = self._cut_hesitant(gateway, disk, record) if options.hesitant else self._cut(gateway, disk, record)
         self._campaign.acknowledged += record.acknowledged

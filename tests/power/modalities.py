@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 import struct
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from tests.studies import load_script
@@ -19,6 +22,8 @@ kill_senders = load_script("kill_senders")
 SIZE = 1024 * 1024
 """Pixel bytes of an image that is sent with a pause before its end."""
 PATIENCE = 20.0  # seconds
+AT_MOST = 0.3
+"""Seconds between two syncs of a neighbour, at most."""
 
 
 @dataclass(slots=True)
@@ -89,12 +94,41 @@ class Hesitant:
             incoming = self._point / "spool" / "incoming"
             size = len(image.data)
             gateway_process.wait(lambda: has_file(incoming, size), "all bytes in incoming/", timeout=PATIENCE)
-            subprocess.run(["sync", "--file-system", str(self._point)], check=True, timeout=60)
+            sync(self._point)
             modality.end()
             answer = modality.answer()
             if answer.status != plain_modality.SUCCESS:
                 raise gateway_process.GaveUpError(f"refused: {answer.status:04X} {answer.comment}")
             self._record.answered(attempt)
+
+
+class Neighbour:
+    """Somebody else who uses the disk and has all of it written out, at random moments; a context manager."""
+
+    def __init__(self, point: Path, chance: random.Random) -> None:
+        self._point = point
+        self._chance = random.Random(chance.randrange(10**9))
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._chance.uniform(0.0, AT_MOST)):
+            sync(self._point)
+
+    def __enter__(self) -> Neighbour:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+
+def sync(point: Path) -> None:
+    """Have a file system write out everything (syncfs)."""
+    subprocess.run(["sync", "--file-system", str(point)], check=True, timeout=60)
 
 
 def has_file(folder: Path, size: int) -> bool:
