@@ -153,6 +153,10 @@ class Crew:
         with self._changed:
             self._changed.notify_all()
 
+    def on_silence(self) -> None:
+        """A process tells nothing any more; what it made safe last may stand in ``arrived/`` unknown."""
+        self._hooks.on_lost_notices()
+
     def on_end(self) -> None:
         """A process has ended; what it left half-done is swept, what it made safe is looked for."""
         try:

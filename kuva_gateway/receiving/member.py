@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE = 0.1  # seconds before a process that died is replaced
 LONGEST_PAUSE = 10.0
+HANDING = 2.0  # seconds for a process to have room for one more connection on its way
 ENDING = 5.0  # seconds from a process's last word to its end
 QUESTION_PATIENCE = 2.0
 """Seconds for a process to say what it has in hand."""
@@ -127,6 +128,7 @@ class Member:
         ours, theirs = socket.socketpair()
         give, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs, give, take:
+            give.settimeout(HANDING)
             try:
                 process = _start(theirs, take)
             except OSError as error:
@@ -146,6 +148,7 @@ class Member:
             return self._bury(process)
 
     def _bury(self, process: subprocess.Popen[bytes]) -> bool:
+        self._crew.on_silence()  # before it counts as gone, or nobody would ask what it has not told
         with self._lock:
             was_ready, self.ready = self.ready or bool(self._open), False
             self._handover = self._channel = None

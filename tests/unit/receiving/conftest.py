@@ -18,8 +18,6 @@ from kuva_gateway.receiving import Crew, Hooks
 from kuva_gateway.spool import Arrival
 from tests.unit.scp.conftest import CT, EXPLICIT, TIMERS, VERIFICATION
 
-PATIENT = replace(TIMERS, associate=30)  # a process that was killed may have to be replaced first
-
 
 class Told:
     """What the crew told, and what it was answered."""
@@ -79,14 +77,14 @@ def crew(folder: Path, *, count: int = 2, **changes: Any) -> Iterator[tuple[Crew
         found.drain(5)
 
 
-def associate(found: Crew, *, calling: str = "CT1") -> RequestorAssociation:
-    """An association for CT images and C-ECHO; the caller ends it."""
+def associate(found: Crew, *, calling: str = "CT1", patience: float = 30) -> RequestorAssociation:
+    """An association for CT images and C-ECHO; the caller ends it. A killed process may have to be replaced first."""
     contexts = [
         ProposedContext(id=1, abstract_syntax=CT, transfer_syntaxes=(EXPLICIT,)),
         ProposedContext(id=3, abstract_syntax=VERIFICATION, transfer_syntaxes=(EXPLICIT,)),
     ]
     target = Target(host="127.0.0.1", port=found.ports[0], called_ae="KUVAGW", calling_ae=calling)
-    return connect(target, contexts, timers=PATIENT)
+    return connect(target, contexts, timers=replace(TIMERS, associate=patience))
 
 
 def now() -> datetime:

@@ -104,7 +104,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_places_are_free(tmp_path: 
         for association in associations:
             with pytest.raises(NetworkError):
                 association.echo()
-        wait_until(lambda: told.lost >= 2, timeout=20)
+        wait_until(lambda: told.lost >= 4, timeout=20)
         wait_until(lambda: found.associations == 0)
         # Whoever calls meanwhile waits for a process that can answer.
         assert send(found, 9) == 0
@@ -122,7 +122,7 @@ def test_a_half_written_file_of_a_killed_process_is_swept(tmp_path: Path):
         wait_until(lambda: list(incoming.iterdir()))
         (pid,) = found.pids
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: told.lost == 1)
+        wait_until(lambda: told.lost == 2)
         assert not list(incoming.iterdir())
 
 
@@ -182,3 +182,21 @@ with crew(Path({str(tmp_path / "state")!r})) as (found, told):
         daemon.kill()
         daemon.wait()
         wait_until(lambda: all(gone(pid) for pid in pids), what="the end of the receiving processes")
+
+
+def test_a_process_that_stands_still_lets_the_others_take_what_comes(tmp_path: Path):
+    with crew(tmp_path) as (found, _):
+        frozen, _other = found.pids
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            # It takes its share of connections until it has no room, and holds up nobody else.
+            answered = 0
+            for _ in range(4):
+                with contextlib.suppress(NetworkError), associate(found, calling="MR1", patience=1) as association:
+                    answered += association.echo() == 0
+            assert answered >= 2
+            assert found.in_flight("1.2.3"), "nobody knows what it has in hand"
+            assert not found.told_until(now())
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        assert found.told_until(now())
