@@ -10,6 +10,7 @@ removed at the end unless something is wrong.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -27,6 +28,7 @@ from kill_senders import Record, Senders
 
 DURING_START = 0.12  # the share of kills that hit the start
 LOAD_AT_MOST = 1.2  # seconds of load before a kill
+LIFE = 10.0  # seconds in which a gateway that listens acknowledges or delivers something
 BACKLOG_HIGH = 1500  # acknowledged and not delivered; above it the senders rest for a few kills
 REST_FOR, SEND_FOR = 6, 12  # kills
 SETTLE = 600.0  # seconds for everything to be delivered in the end
@@ -174,6 +176,7 @@ class Run:
             senders.going.clear()
         else:
             senders.going.set()
+        self._wait_for_life(archive)
         acknowledged, delivered = self._record.acknowledged, len(archive.events("stored"))
         time.sleep(self._chance.uniform(0.0, LOAD_AT_MOST))
         self._campaign.while_receiving += self._record.acknowledged > acknowledged
@@ -181,6 +184,16 @@ class Run:
         self._note_kill(self._options.victim, gateway)
         if gateway.process is None:
             self._start(gateway)
+
+    def _wait_for_life(self, archive: Archive) -> None:
+        """Wait until something is acknowledged or delivered, so that a slow machine too has kills under load."""
+        acknowledged, delivered = self._record.acknowledged, len(archive.events("stored"))
+
+        def alive() -> bool:
+            return self._record.acknowledged > acknowledged or len(archive.events("stored")) > delivered
+
+        with contextlib.suppress(GaveUpError):
+            wait(alive, "the first image after a start", timeout=LIFE)
 
     def _note_kill(self, victim: str, gateway: Gateway) -> None:
         killed = gateway.kill(victim, self._chance)
