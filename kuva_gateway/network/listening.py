@@ -44,7 +44,10 @@ class Listening:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The port of each listener, in their order; chosen by the kernel where 0 was asked for. None after the end."""
+        """The port of each listener, in their order; chosen by the kernel where 0 was asked for.
+
+        None before the start and after the end.
+        """
         return self._ports
 
     def bind(self) -> None:
@@ -62,7 +65,6 @@ class Listening:
         except OSError:
             self._close()
             raise
-        self._ports = tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
 
     def start(self) -> None:
         """Listen and accept.
@@ -78,6 +80,7 @@ class Listening:
         except OSError:
             self._close()
             raise
+        self._ports = tuple(bound.getsockname()[1] for bound, _ in self._sockets.values())
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._accept_loop, name="dicom-accept", daemon=True)

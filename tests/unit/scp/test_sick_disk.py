@@ -58,6 +58,7 @@ NOT_WHEN_RECEIVING = {
     "start_writing": "of long objects only, and without consequence: tests/unit/spool/test_incoming.py",
     "make_directory": "at the start",
     "open_directory": "indexing",
+    "sync_file_system": "indexing",
     "link": "indexing, where the kernel has no renameat2",
     "unlink": "when something else failed before: tested below",
     "truncate": "when an fsync failed and the file can be neither set aside nor removed: tested below",
