@@ -110,18 +110,13 @@ _BLANK: dict[str, Any] = {
 }
 
 _said = attrgetter(*(field.name for field in fields(Header) if field.name not in _BLANK))
-_NAMES = tuple(field.name for field in fields(Header))
-_values = attrgetter(*_NAMES)
-_CODES = [_NAMES.index(name) for name in ("procedure_codes", "requested_procedure_codes")]
-_TITLE = _NAMES.index("document_title_code")
-_code_values = attrgetter("value", "scheme", "scheme_uid", "meaning")
-
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Header)}
 _CODE_LISTS = ("procedure_codes", "requested_procedure_codes")
-
-
-def _code_to_list(code: CodeItem) -> list[str]:
-    return [code.value, code.scheme, code.scheme_uid, code.meaning]
+_NAMES = tuple(_DEFAULTS)
+_values = attrgetter(*_NAMES)
+_CODES = [_NAMES.index(name) for name in _CODE_LISTS]
+_TITLE = _NAMES.index("document_title_code")
+_code_values = attrgetter("value", "scheme", "scheme_uid", "meaning")
 
 
 def _code_from_list(parts: Sequence[str]) -> CodeItem:
@@ -161,9 +156,9 @@ def to_json(header: Header) -> str:
         if value == default:
             continue
         if name in _CODE_LISTS:
-            value = [_code_to_list(code) for code in value]
+            value = [_code_values(code) for code in value]
         elif isinstance(value, CodeItem):
-            value = _code_to_list(value)
+            value = _code_values(value)
         kept[name] = value
     return json.dumps(kept, separators=(",", ":"))
 

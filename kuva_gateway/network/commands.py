@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -182,12 +182,8 @@ def encode(command: Command) -> bytes:
 def stored(request: Command) -> bytes:
     """The C-STORE-RSP of status 0000 to ``request``: what :func:`encode` gives, for the answer that is given most."""
     assert request.message_id is not None
-    names = _uid_elements(request.affected_class)
-    instance = request.affected_instance.encode("ascii", "replace")
-    if len(instance) & 1:
-        instance += b"\0"
-    tail = _HEADER.pack(0, 0x1000, len(instance)) + instance if instance else b""
-    body = b"".join((names, _STORED.pack(*_STORED_START, request.message_id, *_STORED_END), tail))
+    numbers = _STORED.pack(*_STORED_START, request.message_id, *_STORED_END)
+    body = _class_element(request.affected_class) + numbers + _uid_element(0x1000, request.affected_instance)
     return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
 
 
@@ -196,13 +192,15 @@ _STORED_START: Final = (0, 0x0100, 2, C_STORE_RSP, 0, 0x0120, 2)
 _STORED_END: Final = (0, _DATA_SET_TYPE, 2, NO_DATA_SET, 0, 0x0900, 2, 0)
 
 
-@lru_cache(maxsize=256)
-def _uid_elements(affected_class: str) -> bytes:
-    """Affected SOP Class UID as an element; nothing when it is empty."""
-    raw = affected_class.encode("ascii", "replace")
+def _uid_element(element: int, value: str) -> bytes:
+    """A UID as an element of group 0000; nothing when it is empty."""
+    raw = value.encode("ascii", "replace")
     if len(raw) & 1:
-        raw += b"\0"
-    return _HEADER.pack(0, 0x0002, len(raw)) + raw if raw else b""
+        raw += _PADDING[_UID]
+    return _HEADER.pack(0, element, len(raw)) + raw if raw else b""
+
+
+_class_element = lru_cache(maxsize=256)(partial(_uid_element, 0x0002))
 
 
 def decode(data: bytes | bytearray | memoryview) -> Command:

@@ -98,7 +98,7 @@ class Service:
             raise
         response = self._finish(sink, intake)
         association.count_instance()
-        if response is _STORED or response == _STORED:
+        if response == _STORED:
             association.write_command(context, commands.stored(command))
         else:
             self._respond(context, command, response)

@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import DeferredError
-from kuva_gateway.network.census import Census, Room
+from kuva_gateway.network.census import Census
 from kuva_gateway.network.listening import Listening
 from kuva_gateway.receiving.member import Member
 from kuva_gateway.receiving.notices import Plain, read_notice
-from kuva_gateway.receiving.reception import Hooks, plain_listeners
+from kuva_gateway.receiving.reception import Hooks
+from kuva_gateway.receiving.services import listeners
 from kuva_gateway.spool import Spool
 
 START_PATIENCE = 60.0
@@ -36,7 +37,7 @@ class Crew:
     """A :class:`~kuva_gateway.receiving.reception.Reception` of ``count`` processes."""
 
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks, *, count: int) -> None:
-        self._hooks = hooks
+        self.hooks = hooks
         self._spool = spool
         self._log = log.get_logger("receiving")
         self.census = Census(parts.limits(configuration))
@@ -45,7 +46,7 @@ class Crew:
         pickled = pickle.dumps(configuration)
         self._members = [Member(number, self, pickled, self._log) for number in range(1, count + 1)]
         self._listening = Listening(
-            plain_listeners(configuration), self._hand_over, census=self.census, log=log.get_logger("network")
+            listeners(configuration), self._hand_over, census=self.census, log=log.get_logger("network")
         )
         self._told_until = datetime.min.replace(tzinfo=UTC)
 
@@ -132,30 +133,12 @@ class Crew:
 
     def on_notice(self, plain: Plain) -> None:
         """An instance is safe."""
-        self._hooks.on_receipt(*read_notice(self._spool.arrived, plain))
-
-    def on_commitment(
-        self,
-        destination: str,
-        transaction_uid: str,
-        committed: list[tuple[str, str]],
-        failed: list[tuple[str, str, int]],
-    ) -> None:
-        """An archive reports on an association of its own."""
-        self._hooks.on_commitment_result(destination, transaction_uid, committed, failed)
-
-    def on_join(self, peer: str, limit: int) -> Room:
-        """A process wants to accept an association."""
-        return self.census.join(peer, limit)
+        self.hooks.on_receipt(*read_notice(self._spool.arrived, plain))
 
     def on_change(self) -> None:
         """A process became ready, or is no more."""
         with self._changed:
             self._changed.notify_all()
-
-    def on_silence(self) -> None:
-        """A process tells nothing any more; what it made safe last may stand in ``arrived/`` unknown."""
-        self._hooks.on_lost_notices()
 
     def on_end(self) -> None:
         """A process has ended; what it left half-done is swept, what it made safe is looked for."""
@@ -163,7 +146,7 @@ class Crew:
             self._spool.sweep()
         except OSError as error:
             self._log.error("incoming/ could not be swept", why=error.strerror)
-        self._hooks.on_lost_notices()
+        self.hooks.on_lost_notices()
 
     def _wait(self, reached: Callable[[], bool], seconds: float) -> bool:
         with self._changed:

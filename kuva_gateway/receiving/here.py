@@ -6,10 +6,9 @@ from datetime import datetime
 
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
-from kuva_gateway.network import Listener
 from kuva_gateway.network.acceptor import Acceptor
-from kuva_gateway.receiving.reception import Hooks, plain_listeners
-from kuva_gateway.receiving.services import make_services, tls_contexts
+from kuva_gateway.receiving.reception import Hooks
+from kuva_gateway.receiving.services import listeners, make_services
 from kuva_gateway.spool import Spool
 
 
@@ -19,10 +18,7 @@ class Here:
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
         self._services = make_services(configuration, spool, hooks.on_receipt, hooks.on_commitment_result)
         self._acceptor = Acceptor(
-            [
-                Listener(host=listener.host, port=listener.port, tls=tls)
-                for listener, tls in zip(plain_listeners(configuration), tls_contexts(configuration), strict=True)
-            ],
+            listeners(configuration),
             self._services,
             timers=parts.timers(configuration),
             limits=parts.limits(configuration),

@@ -47,7 +47,7 @@ class Member:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._handover: socket.socket | None = None
-        self._open: dict[int, str] = {}  # connections handed over and not ended: number -> address
+        self._open: set[int] = set()  # the numbers of connections that were handed over and have not ended
         self._half_open: Counter[str] = Counter()
         self._joined: Counter[str] = Counter()
         self.ready = False
@@ -73,12 +73,12 @@ class Member:
         with self._lock:
             if not self.ready or self._handover is None:
                 return False
-            self._open[number] = address
+            self._open.add(number)
             self._half_open[address] += 1
             try:
                 hand_over(self._handover, connection, address, listener, number)
             except OSError:
-                self._open.pop(number)
+                self._open.discard(number)
                 self._half_open[address] -= 1
                 self.ready = False
                 return False
@@ -148,17 +148,15 @@ class Member:
             return self._bury(process)
 
     def _bury(self, process: subprocess.Popen[bytes]) -> bool:
-        self._crew.on_silence()  # before it counts as gone, or nobody would ask what it has not told
+        self._crew.hooks.on_lost_notices()  # before it counts as gone, or nobody would ask what it has not told
         with self._lock:
             was_ready, self.ready = self.ready or bool(self._open), False
             self._handover = self._channel = None
             lost = len(self._open)
-            for address, count in self._half_open.items():
-                for _ in range(count):
-                    self._crew.census.depart(address)
-            for peer, count in self._joined.items():
-                for _ in range(count):
-                    self._crew.census.leave(peer)
+            for address in self._half_open.elements():
+                self._crew.census.depart(address)
+            for peer in self._joined.elements():
+                self._crew.census.leave(peer)
             self._open.clear()
             self._half_open.clear()
             self._joined.clear()
@@ -181,7 +179,7 @@ class Member:
         return {
             "ready": self._on_ready,
             "notice": self._crew.on_notice,
-            "commitment": self._crew.on_commitment,
+            "commitment": self._crew.hooks.on_commitment_result,
             "depart": self._on_depart,
             "join": self._on_join,
             "leave": self._on_leave,
@@ -200,7 +198,7 @@ class Member:
 
     def _on_join(self, peer: str, limit: int) -> str:
         with self._lock:
-            room = self._crew.on_join(peer, limit)
+            room = self._crew.census.join(peer, limit)
             if room is Room.JOINED:
                 self._joined[peer] += 1
         return room.value
@@ -213,7 +211,7 @@ class Member:
 
     def _on_ended(self, number: int) -> None:
         with self._lock:
-            self._open.pop(number, None)
+            self._open.discard(number)
 
 
 def _start(channel: socket.socket, handover: socket.socket) -> subprocess.Popen[bytes]:

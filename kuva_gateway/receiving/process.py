@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
@@ -24,12 +25,18 @@ from kuva_gateway.network.connections import Connections
 from kuva_gateway.receiving.channel import Channel, read_frame
 from kuva_gateway.receiving.handover import receive_connection
 from kuva_gateway.receiving.notices import write_notice
-from kuva_gateway.receiving.services import make_services, tls_contexts
+from kuva_gateway.receiving.services import listeners, make_services
 from kuva_gateway.spool import Arrival
 
 _PR_SET_PDEATHSIG = 1
 PATIENCE = 30.0
 """Seconds that the daemon may take to answer what an association's thread asks."""
+
+
+def _mention(channel: Channel, name: str, *arguments: object) -> None:
+    """Tell the daemon, if it is there: without it nobody counts any more, and this process ends."""
+    with contextlib.suppress(DeferredError):
+        channel.tell(name, *arguments)
 
 
 class DaemonCounts:
@@ -40,8 +47,7 @@ class DaemonCounts:
 
     def depart(self, address: str) -> None:
         """A half-open connection became an association, or went away."""
-        with contextlib.suppress(DeferredError):  # nobody counts any more: this process ends
-            self._channel.tell("depart", address)
+        _mention(self._channel, "depart", address)
 
     def join(self, peer: str, limit: int) -> Room:
         """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
@@ -52,8 +58,7 @@ class DaemonCounts:
 
     def leave(self, peer: str) -> None:
         """An association of ``peer`` ended."""
-        with contextlib.suppress(DeferredError):
-            self._channel.tell("leave", peer)
+        _mention(self._channel, "leave", peer)
 
 
 class Process:
@@ -71,13 +76,13 @@ class Process:
         self._spool = parts.open_spool(configuration)
         self._services = make_services(configuration, self._spool, self._on_receipt, self._on_commitment_result)
         self._connections = Connections(
-            tls_contexts(configuration),
+            [listener.tls for listener in listeners(configuration)],
             self._services,
             counts=DaemonCounts(channel),
             timers=parts.timers(configuration),
             limits=parts.limits(configuration),
             log=self._log,
-            ended=self._on_ended,
+            ended=partial(_mention, channel, "ended"),
         )
 
     def run(self) -> None:
@@ -102,8 +107,8 @@ class Process:
             except (OSError, RuntimeError) as error:
                 self._log.error("accept_failed", error=str(error) or type(error).__name__)
                 connection.close()
-                self._tell("depart", address)
-                self._tell("ended", number)
+                _mention(self._channel, "depart", address)
+                _mention(self._channel, "ended", number)
 
     def _in_flight(self, study_uid: str) -> bool:
         return self._services.in_flight(study_uid)
@@ -127,13 +132,6 @@ class Process:
     ) -> None:
         plain = [tuple(one) for one in committed], [tuple(one) for one in failed]
         self._channel.ask("commitment", destination, transaction_uid, *plain, timeout=PATIENCE)
-
-    def _on_ended(self, number: int) -> None:
-        self._tell("ended", number)
-
-    def _tell(self, name: str, *arguments: object) -> None:
-        with contextlib.suppress(DeferredError):
-            self._channel.tell(name, *arguments)
 
 
 def main(arguments: Sequence[str]) -> int:

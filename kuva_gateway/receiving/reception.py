@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Protocol
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import OnCommitmentResult
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
 MOST_BY_DEFAULT = 3
-"""Receiving processes that are started at most unless more are asked for; each needs about 40 MB."""
+"""Receiving processes that are started at most unless more are asked for; each needs about 50 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +65,3 @@ def process_count(configuration: Configuration) -> int:
     """How many receiving processes there are: as configured, else one for each processor, at most three."""
     wanted = configuration.listen.processes
     return min(len(os.sched_getaffinity(0)), MOST_BY_DEFAULT) if wanted is None else wanted
-
-
-def plain_listeners(configuration: Configuration) -> list[Listener]:
-    """The addresses to listen on, the plain one first; TLS contexts are made where the handshake is."""
-    host = configuration.listen.host
-    ports = (configuration.listen.port, configuration.tls.port)
-    return [Listener(host=host, port=port) for port in ports if port is not None]

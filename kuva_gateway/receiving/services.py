@@ -1,11 +1,10 @@
-"""The services that answer peers, as every receiving process has them."""
+"""Where peers are heard and what answers them, the same for every receiving process."""
 
 from __future__ import annotations
 
-import ssl
-
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
+from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import OnCommitmentResult
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.store import OnReceipt
@@ -26,11 +25,11 @@ def make_services(
     )
 
 
-def tls_contexts(configuration: Configuration) -> list[ssl.SSLContext | None]:
-    """The TLS context of each listener of :func:`~kuva_gateway.receiving.reception.plain_listeners`."""
-    contexts: list[ssl.SSLContext | None] = []
+def listeners(configuration: Configuration) -> list[Listener]:
+    """Where to listen, the plain address first, each with the TLS context of its handshake."""
+    host, found = configuration.listen.host, []
     if configuration.listen.port is not None:
-        contexts.append(None)
+        found.append(Listener(host=host, port=configuration.listen.port))
     if configuration.tls.port is not None:
-        contexts.append(parts.server_tls(configuration))
-    return contexts
+        found.append(Listener(host=host, port=configuration.tls.port, tls=parts.server_tls(configuration)))
+    return found
