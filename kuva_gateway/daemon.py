@@ -7,6 +7,7 @@ Promises that one state directory has one daemon, and that receiving goes on whi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -44,6 +45,9 @@ from kuva_gateway.spool.trial import try_out
 ADMISSION_EVERY = 1.0
 QUEUE_EVERY = 1.0
 SHORTEST_TICK = 0.1
+SWEEP_EVERY = 10.0
+LEFT_BEHIND = 15.0
+"""Without a write for so long, a file in ``incoming/`` that nobody holds was left there by a disk that failed."""
 CATALOG_PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -277,6 +281,7 @@ class Daemon:
             {
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
+                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
                 "documents": Tick(call=folder.scan, every=max(self.configuration.documents.scan_every, SHORTEST_TICK)),
             },
             log=queue_log,
@@ -314,6 +319,10 @@ class Daemon:
         """An image is safe. Without an indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
         if self._indexer is not None:
             self._indexer.notify(arrival, header)
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(OSError):  # the indexer tells of a disk that fails
+            self.spool.sweep(untouched=LEFT_BEHIND)
 
     def _on_lost_notices(self) -> None:
         if self._indexer is not None:

@@ -80,9 +80,7 @@ class Images:
         if pixel_bytes not in self._patterns:
             uids = iter(self._uid(f"pattern/{number}") for number in range(2))
             study_uid, accession = self._uid("pattern/study"), "K999999999"
-            order = Order(
-                kind="ct", hetu=HETUS[0], accession=accession, study_uid=study_uid, pixel_bytes=pixel_bytes
-            )
+            order = Order(kind="ct", hetu=HETUS[0], accession=accession, study_uid=study_uid, pixel_bytes=pixel_bytes)
             data_set = make_study(order, uid=lambda: next(uids)).data_sets[0]
             pixels = random.Random(pixel_bytes).randbytes(pixel_bytes)
             data_set.PixelData = pixels

@@ -120,6 +120,10 @@ class Files:
         """Bytes in a file."""
         return path.stat().st_size
 
+    def written_at(self, path: Path) -> float:
+        """When a file was last written to, in seconds since 1970."""
+        return path.stat().st_mtime
+
     def free_bytes(self, path: Path) -> int:
         """Bytes that we may still use on the file system of ``path``."""
         status = os.statvfs(path)

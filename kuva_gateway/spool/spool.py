@@ -150,17 +150,28 @@ class Spool:
 
     # -- between receiving and the catalog -------------------------------------------------------------------------
 
-    def sweep(self) -> int:
-        """Remove what receptions that never ended left in ``incoming/``; returns how many. Others' live ones stay."""
+    def sweep(self, *, untouched: float = 0.0) -> int:
+        """Remove what receptions that never ended left in ``incoming/``; returns how many. Others' live ones stay.
+
+        ``untouched``: only what nobody has written to for so many seconds. A reception that begins at this very moment
+        is not mistaken for one that ended.
+        """
         swept = 0
         for name in list(self.files.names(self.incoming)):
             path = self.incoming / name
-            if self.files.in_use(path):
+            if (untouched and self._age(path) < untouched) or self.files.in_use(path):
                 continue
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 self.files.unlink(path)
                 swept += 1
         return swept
+
+    def _age(self, path: Path) -> float:
+        """Seconds since the file was written to; 0 when it is gone, or its time is yet to come."""
+        try:
+            return max(0.0, self._clock_ns() / 1e9 - self.files.written_at(path))
+        except FileNotFoundError:
+            return 0.0
 
     def arrivals(self) -> Iterator[Arrival]:
         """What is in ``arrived/``, oldest first; without what a live process is still making safe."""

@@ -118,7 +118,7 @@ def assert_nothing_lost(gateway: Gateway, *streams: Stream) -> None:
         assert stream.acknowledged(), "nothing was acknowledged at all"
         missing = stream.acknowledged() - kept(gateway)
         assert not missing, f"{len(missing)} of {len(stream.acknowledged())} acknowledged images are not there"
-    assert wait_until(lambda: not gateway.leftovers(), what="an empty incoming/")
+    assert wait_until(lambda: not gateway.leftovers(), timeout=60, what="an empty incoming/")
     assert gateway.quick("spool", "verify").status == 0
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,6 +219,16 @@ def test_sweeping_removes_what_a_crash_left_and_keeps_what_was_acknowledged(spoo
     (spool.root / "incoming" / "1-2-4").write_bytes(b"")
     assert spool.sweep() == 2
     assert contents(spool) == {"arrived": [arrival.path.name]}
+
+
+def test_sweeping_by_the_clock_leaves_what_was_written_to_just_now(spool: Spool) -> None:
+    left, fresh = (spool.root / "incoming" / name for name in ("1-2-3", "1-2-4"))
+    for path in (left, fresh):
+        path.write_bytes(b"half")
+    os.utime(left, (time.time() - 60, time.time() - 60))
+    assert spool.sweep(untouched=30) == 1
+    assert os.listdir(spool.root / "incoming") == ["1-2-4"]
+    assert spool.sweep(untouched=30) == 0
 
 
 def test_sweeping_leaves_what_another_process_is_receiving(spool: Spool) -> None:
