@@ -128,6 +128,10 @@ class FaultyFiles(Files):
         self._meet("size")
         return super().size(path)
 
+    def written_at(self, path: Path) -> float:
+        self._meet("written_at")
+        return super().written_at(path)
+
     def free_bytes(self, path: Path) -> int:
         self._meet("free_bytes")
         return super().free_bytes(path)
