@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from kuva_gateway.config import Configuration
+from kuva_gateway.config.model import IMPORTED
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
@@ -139,12 +140,23 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
             make(configuration)
         except TlsFilesError as error:
             problems.append(Problem(line=None, key="tls", message=str(error)))
+    problems += _unknown_peers(configuration)
     if configuration.listen.port is None and configuration.tls.port is None:
         problems.append(
             Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
         )
     if problems:
         raise ConfigurationError(str(path), problems)
+
+
+def _unknown_peers(configuration: Configuration) -> list[Problem]:
+    """Filters that name a peer which is not configured would silently take nothing."""
+    known = {peer.name for peer in configuration.peers} | {IMPORTED}
+    return [
+        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no peer {name}")
+        for one in configuration.destinations
+        for name in sorted(one.filter.peers - known)
+    ]
 
 
 def accepted_documents(configuration: Configuration) -> Path:
@@ -168,8 +180,15 @@ def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ..
     """Where an accepted study goes."""
     from kuva_gateway.catalog.records import DestinationPlan
 
+    urgent = frozenset(peer.name for peer in configuration.peers if peer.urgent)
     return tuple(
-        DestinationPlan(name=one.name, required=one.required, commitment=one.storage_commitment)
+        DestinationPlan(
+            name=one.name,
+            required=one.required,
+            commitment=one.storage_commitment,
+            filter=one.filter or None,
+            urgent_peers=urgent,
+        )
         for one in configuration.destinations
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.decisions import cancel, hold, release, retry
+from kuva_gateway.catalog.decisions import cancel, hold, prioritise, release, retry
 from kuva_gateway.catalog.destinations import destination_state, rest, resting_until, wake
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.records import AttemptRecord, EntryRecord, PendingInstance
@@ -34,6 +34,7 @@ __all__ = [
     "newest",
     "next_due",
     "pending_instances",
+    "prioritise",
     "record_attempt",
     "release",
     "renew",
@@ -54,24 +55,39 @@ _MAY_BE_CLAIMED = (
     "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
 )
 # The unary plus makes the planner walk the index of what is due in the order of urgency, and stop at the first.
-_CLAIMABLE = (
+_URGENT_FIRST = (
     f" WHERE e.destination = ? AND e.due_at IS NOT NULL AND +e.due_at <= ? AND {_MAY_BE_CLAIMED}"
     " ORDER BY e.priority DESC, e.due_at, e.id LIMIT 1"
 )
+_OLDEST_FIRST = (
+    f" WHERE e.destination = ? AND e.due_at IS NOT NULL AND e.due_at <= ? AND {_MAY_BE_CLAIMED}"
+    " ORDER BY e.due_at, e.id LIMIT 1"
+)
 
 
-def claim(catalog: Catalog, destination: str, now: datetime, lease: timedelta, owner: str) -> EntryRecord | None:
+def claim(
+    catalog: Catalog,
+    destination: str,
+    now: datetime,
+    lease: timedelta,
+    owner: str,
+    *,
+    oldest_first: bool = False,
+) -> EntryRecord | None:
     """The most urgent due entry, now ``sending`` and leased to ``owner``; None: nothing is due.
+
+    With ``oldest_first`` the one that is due for longest, whatever its priority: asked for now and then, so that what
+    is urgent never keeps everything else waiting for ever.
 
     Its study is accepted, or archived already. No two callers get the same entry. An entry whose lease has run out is
     due again, and says so (``resumed``). A destination that rests gets nothing before its rest is over.
     """
     due = microseconds(now)
     with catalog.read() as session:
-        if resting_until(session, destination) > due or _due(session, destination, due) is None:
+        if resting_until(session, destination) > due or _due(session, destination, due, oldest_first) is None:
             return None
     with catalog.write() as session:
-        while (row := _due(session, destination, due)) is not None:
+        while (row := _due(session, destination, due, oldest_first)) is not None:
             resumed = row["state"] == "sending"
             if resumed and not _take_back(session, row):
                 continue
@@ -79,8 +95,8 @@ def claim(catalog: Catalog, destination: str, now: datetime, lease: timedelta, o
     return None
 
 
-def _due(session: Session, destination: str, due: int) -> Row | None:
-    return session.one(_ENTRY + _CLAIMABLE, destination, due)
+def _due(session: Session, destination: str, due: int, oldest_first: bool) -> Row | None:
+    return session.one(_ENTRY + (_OLDEST_FIRST if oldest_first else _URGENT_FIRST), destination, due)
 
 
 def _may_go(row: Row) -> bool:
@@ -193,7 +209,7 @@ _INSTANCES = (
 
 
 def pending_instances(catalog: Catalog, entry: EntryRecord) -> list[PendingInstance]:
-    """What the entry has yet to deliver, series by series; never held or replaced instances."""
+    """What the entry has yet to deliver, in the order of arrival; never held or replaced instances."""
     return _instances(catalog, entry, "pending", "AND i.current = 1 AND i.held = 0 ")
 
 
@@ -204,9 +220,7 @@ def unconfirmed_instances(catalog: Catalog, entry: EntryRecord) -> list[PendingI
 
 def _instances(catalog: Catalog, entry: EntryRecord, state: str, which: str) -> list[PendingInstance]:
     with catalog.read() as session:
-        rows = session.rows(
-            _INSTANCES + which + "ORDER BY i.series_id, i.id", entry.id, entry.destination, entry.revision, state
-        )
+        rows = session.rows(_INSTANCES + which + "ORDER BY i.id", entry.id, entry.destination, entry.revision, state)
     return [
         PendingInstance(
             instance_id=row["id"],

@@ -8,26 +8,45 @@ from collections.abc import Sequence
 from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.completion import complete_study, ledger_counts, recount
 from kuva_gateway.catalog.records import DestinationPlan
+from kuva_gateway.catalog.routing import NORMAL, priority, takes, traits
 from kuva_gateway.catalog.session import Row, Session
-from kuva_gateway.catalog.states import apply
+from kuva_gateway.catalog.states import apply, write_history
+
+UNROUTED = "not_routed"
 
 
-def plan_entries(session: Session, study: Row, destinations: Sequence[DestinationPlan]) -> None:
+def plan_entries(session: Session, study: Row, destinations: Sequence[DestinationPlan]) -> int:
     """Make the entries that the study's present revision lacks; ``study`` needs ``id`` and ``revision``.
+
+    Returns how many were made.
 
     The ledger is inherited: what was sent or committed in an older revision is not pending again, and an entry with
     nothing left to do completes at once. An entry in place of one that a person held is held by the same person.
+    A destination whose filter does not take the study gets none, unless it got an older revision: what is there is
+    kept whole. Where nobody who is required takes the study, its history says so.
     """
-    for plan in destinations:
-        present = session.value(
-            "SELECT id FROM entries WHERE study_id = ? AND destination = ? AND revision = ?",
-            study["id"],
-            plan.name,
-            study["revision"],
-        )
-        if present is None:
-            _plan_entry(session, study, plan)
+    there = session.rows("SELECT destination, revision FROM entries WHERE study_id = ? ORDER BY revision", study["id"])
+    have = {row["destination"] for row in there if row["revision"] == study["revision"]}
+    known = {row["destination"] for row in there}
+    seen = traits(session, study["id"])
+    wanted = [plan for plan in destinations if plan.name in known or takes(plan, seen)]
+    missing = [plan for plan in wanted if plan.name not in have]
+    for plan in missing:
+        _plan_entry(session, study, plan, priority(plan, seen))
+    if destinations and not any(plan.required for plan in wanted):
+        _say_unrouted(session, study, [plan.name for plan in wanted])
     complete_study(session, study["id"])
+    return len(missing)
+
+
+def _say_unrouted(session: Session, study: Row, optional: list[str]) -> None:
+    """One row of history for each revision that no required destination takes: it stays accepted, and says why."""
+    detail = {"revision": study["revision"], "goes_to": optional, "why": "no required destination takes the study"}
+    said = session.value(
+        "SELECT detail FROM history WHERE study_id = ? AND event = ? ORDER BY id DESC LIMIT 1", study["id"], UNROUTED
+    )
+    if said is None or json.loads(said) != detail:
+        write_history(session, study_id=study["id"], event=UNROUTED, change=("accepted", "accepted"), detail=detail)
 
 
 def supersede(session: Session, study_id: int, revision: int) -> None:
@@ -54,7 +73,7 @@ def failed_again_pending(session: Session, study_id: int, destination: str) -> N
     )
 
 
-def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
+def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: int) -> None:
     failed_again_pending(session, study["id"], plan.name)
     session.execute(
         "INSERT INTO ledger (study_id, destination, instance_id, revision, state, code, changed_at) "
@@ -71,7 +90,7 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
         destination=plan.name,
         revision=study["revision"],
         state="queued",
-        priority=plan.priority,
+        priority=max(urgency, _given_priority(session, study, plan)),
         required=int(plan.required),
         commitment=int(plan.commitment),
         attempts=0,
@@ -87,6 +106,16 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan) -> None:
     if not _complete_at_once(session, entry_id, study, plan):
         _hold_still(session, entry_id, study, plan)
     recount(session, study["id"], plan.name)
+
+
+def _given_priority(session: Session, study: Row, plan: DestinationPlan) -> int:
+    """The priority of the entry's forerunner, which a person may have given."""
+    found = session.value(
+        "SELECT priority FROM entries WHERE study_id = ? AND destination = ? ORDER BY revision DESC LIMIT 1",
+        study["id"],
+        plan.name,
+    )
+    return int(found or NORMAL)
 
 
 def _complete_at_once(session: Session, entry_id: int, study: Row, plan: DestinationPlan) -> bool:

@@ -15,7 +15,7 @@ from kuva_gateway.catalog.completion import complete_study, recount
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
 from kuva_gateway.catalog.records import DestinationPlan
-from kuva_gateway.catalog.session import Row, Session, iso
+from kuva_gateway.catalog.session import Row, Session, chunks, iso
 
 STUDIES_PER_TRANSACTION = 200
 NO_DESTINATION = "no-destination"
@@ -35,9 +35,8 @@ class Reconciled:
 def reconcile(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> Reconciled:
     """Bring entries into line with ``destinations``; again changes nothing."""
     changed = sum(_set_terms(catalog, plan) for plan in destinations)
-    planned = 0
-    while done := _plan_some(catalog, destinations):
-        planned += done
+    lacking = _lacking(catalog, destinations)
+    planned = sum(_plan_some(catalog, some, destinations) for some in chunks(lacking, STUDIES_PER_TRANSACTION))
     return Reconciled(changed=changed, planned=planned, orphaned=_mark_orphans(catalog, destinations))
 
 
@@ -62,21 +61,25 @@ def _set_terms(catalog: Catalog, plan: DestinationPlan) -> int:
     return len(rows)
 
 
-def _plan_some(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> int:
-    """Entries for accepted studies whose present revision has none at some destination; returns how many studies."""
-    with catalog.write() as session:
-        ids: dict[int, int] = {}
+def _lacking(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> list[int]:
+    """Accepted studies whose present revision has no entry at some destination (a filter may be why)."""
+    found: set[int] = set()
+    with catalog.read() as session:
         for plan in destinations:
             rows = session.rows(
-                "SELECT s.id, s.revision FROM studies s WHERE s.state = 'accepted' AND NOT EXISTS (SELECT 1 "
-                "FROM entries e WHERE e.study_id = s.id AND e.revision = s.revision AND e.destination = ?) LIMIT ?",
+                "SELECT s.id FROM studies s WHERE s.state = 'accepted' AND NOT EXISTS (SELECT 1 "
+                "FROM entries e WHERE e.study_id = s.id AND e.revision = s.revision AND e.destination = ?)",
                 plan.name,
-                STUDIES_PER_TRANSACTION,
             )
-            ids.update({row["id"]: row["revision"] for row in rows})
-        for study_id, revision in ids.items():
-            plan_entries(session, {"id": study_id, "revision": revision}, destinations)
-    return len(ids)
+            found.update(row["id"] for row in rows)
+    return sorted(found)
+
+
+def _plan_some(catalog: Catalog, ids: Sequence[int], destinations: Sequence[DestinationPlan]) -> int:
+    """Entries for these studies at destinations that take them; returns how many studies got some."""
+    with catalog.write() as session:
+        rows = session.rows_in("SELECT id, revision FROM studies WHERE state = 'accepted' AND id IN {}", ids)
+        return sum(plan_entries(session, row, destinations) > 0 for row in rows)
 
 
 def _mark_orphans(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from kuva_gateway.clinical.documents import ImagingDocument
+from kuva_gateway.config.delivery import Filter
 from kuva_gateway.dicom.header import Header
 
 
@@ -138,6 +139,10 @@ class DestinationPlan:
     """The destination offers storage commitment: complete means committed, else sent."""
     priority: int = 0
     """Entries with a greater number go first."""
+    filter: Filter | None = None
+    """Which studies go there; None: all."""
+    urgent_peers: frozenset[str] = frozenset()
+    """Names of peers whose studies go before those of others."""
 
 
 class Unsettled(NamedTuple):

@@ -174,13 +174,18 @@ def _procedure_code(session: Session, study: Summary) -> str | None:
         headers += [from_json(row["facts"]) for row in written]
     sources: list[CodeSource] = []
     for header in headers:
-        items = [
-            (item.value, item.scheme, item.scheme_uid, where)
-            for where, codes in (
-                ("ProcedureCodeSequence", header.procedure_codes),
-                ("RequestedProcedureCodeSequence", header.requested_procedure_codes),
-            )
-            for item in codes
-        ]
-        sources.extend(code_sources(header.study_description, items))
+        sources.extend(codes_named(header))
     return agreed_code(sources)
+
+
+def codes_named(header: Header) -> tuple[CodeSource, ...]:
+    """Every procedure code that an instance names, with the attribute that names it."""
+    items = [
+        (item.value, item.scheme, item.scheme_uid, where)
+        for where, codes in (
+            ("ProcedureCodeSequence", header.procedure_codes),
+            ("RequestedProcedureCodeSequence", header.requested_procedure_codes),
+        )
+        for item in codes
+    ]
+    return code_sources(header.study_description, items)

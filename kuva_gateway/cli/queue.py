@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
 from kuva_gateway.catalog import entries
+from kuva_gateway.catalog.routing import NORMAL, URGENT
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_rows, say
 from kuva_gateway.errors import GatewayError
@@ -43,6 +45,21 @@ def list_(invocation: Invocation, destination: str | None, state: str | None) ->
             ("last_error", "last error"),
         ],
     )
+
+
+@queue.command("prioritise")
+@click.argument("chosen", nargs=-1, type=int, metavar="ENTRY...")
+@click.option("--all", "everything", is_flag=True, help="Every entry of which something is left to be sent.")
+@click.option("--normal", is_flag=True, help="Let them go among the others again.")
+@decision(reason_required=False)
+@pass_invocation
+def prioritise(
+    invocation: Invocation, chosen: tuple[int, ...], everything: bool, normal: bool, by: str, reason: str | None
+) -> int:
+    """Let entries go before all that are not urgent."""
+    change = partial(entries.prioritise, priority=NORMAL if normal else URGENT)
+    done = "goes among the others" if normal else "goes first"
+    return _change(invocation, change, chosen, everything, done, by=by, reason=reason)
 
 
 Change = Callable[..., Any]

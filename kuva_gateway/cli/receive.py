@@ -10,13 +10,14 @@ import click
 
 from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, progress, say
+from kuva_gateway.config.model import IMPORTED
 from kuva_gateway.errors import GatewayError
 
 
 @click.command("receive", cls=Command)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="At most N files per second.")
-@click.option("--peer", metavar="NAME", default="import", show_default=True, help="Under which peer's name.")
+@click.option("--peer", metavar="NAME", default=IMPORTED, show_default=True, help="Under which peer's name.")
 @pass_invocation
 def receive(invocation: Invocation, paths: tuple[Path, ...], rate: float | None, peer: str) -> int:
     """Take DICOM files and folders into the spool, each made durable before it counts as received."""

@@ -13,10 +13,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from kuva_gateway.config.delivery import Filter, Statuses, Window
 from kuva_gateway.config.units import Duration, Share, Size
 
 Service = Literal["echo", "store", "find", "move", "get", "commit", "reject"]
 Severity = Literal["refuse", "hold", "warning", "info", "off"]
+
+IMPORTED = "import"
+"""Under this peer's name ``kuva-gateway receive`` takes files, unless it is told another one."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SCHEDULE = re.compile(r"\d+x\d+(ms|s|m|h|d)(,\d+x\d+(ms|s|m|h|d))*")
@@ -155,6 +159,7 @@ class Peer(Section):
     code_mapping: Path | None = None
     limits: PeerLimits = PeerLimits()
     commit_when: Literal["stored", "archived"] = "stored"
+    urgent: bool = False
 
 
 class Destination(Section):
@@ -172,12 +177,13 @@ class Destination(Section):
     commitment_overdue: Duration = 3600.0
     retry: RetrySchedule = "5x1m,12x5m,48x1h"
     give_up_after: Duration = 30 * 86400.0
-    rest_for: Duration = 10.0
+    rest_for: Duration = 60.0
     rest_at_most: Duration = 300.0
     workers: Annotated[int, Field(ge=1, le=64)] = 2
-    window: str | None = None
-    bandwidth: Size | None = None
-    filter: dict[str, Any] = {}
+    window: Window | None = None
+    bandwidth: Annotated[Size, Field(ge=1024)] | None = None
+    filter: Filter = Filter()
+    statuses: Statuses = {}
 
 
 class Documents(Section):
@@ -302,8 +308,10 @@ class Configuration(Section):
                 notices.append(f"{name}: not acted on by this version")
         if not any(destination.required for destination in self.destinations):
             notices.append("destinations: none is required, so no study is ever archived")
+        elif all(destination.filter for destination in self.destinations if destination.required):
+            notices.append("destinations: a study that no required one's filter takes is never archived")
         for destination in self.destinations:
-            for key in ("window", "bandwidth", "filter"):
+            for key in ("window", "bandwidth", "statuses"):
                 if getattr(destination, key):
                     notices.append(f"destinations.{destination.name}.{key}: not acted on by this version")
         for peer in self.peers:

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, probe
 from kuva_gateway.forward.outcome import Outcome
@@ -36,8 +35,6 @@ class DestinationLike(Protocol):
     def calling_ae_title(self) -> str | None: ...
     @property
     def tls(self) -> bool: ...
-    @property
-    def required(self) -> bool: ...
     @property
     def storage_commitment(self) -> bool: ...
     @property
@@ -64,7 +61,6 @@ class Lane:
     patience: Patience
     resting: Resting
     workers: int = 2
-    required: bool = True
     commitment: bool = True
     commitment_wait: timedelta = timedelta(seconds=2)
     commitment_overdue: timedelta = timedelta(hours=1)
@@ -73,11 +69,6 @@ class Lane:
     def name(self) -> str:
         """The destination's configured name."""
         return self.call.name
-
-    @property
-    def plan(self) -> DestinationPlan:
-        """What the catalog needs to know of it to make entries."""
-        return DestinationPlan(name=self.name, required=self.required, commitment=self.commitment)
 
 
 def make_lane(
@@ -126,7 +117,6 @@ def make_lane(
         ),
         resting=resting,
         workers=destination.workers,
-        required=destination.required,
         commitment=destination.storage_commitment,
         commitment_wait=timedelta(seconds=destination.commitment_wait),
         commitment_overdue=timedelta(seconds=destination.commitment_overdue),

@@ -2,11 +2,13 @@
 
 Keeps the threads and what each has in hand. Promises that what is due is found in the catalog alone (a wake-up is only
 a hint), that a lease is renewed while its entry is being sent, that a destination which rests is not called but probed,
-and that :meth:`Runner.stop` returns when every worker has finished the instance in hand and given its entry back.
+that urgent entries go first and yet one in four is the oldest one, so that nothing waits for ever, and that
+:meth:`Runner.stop` returns when every worker has finished the instance in hand and given its entry back.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ LEASE = timedelta(seconds=30)
 LOOK_EVERY = 30.0  # seconds between looks although nobody woke the worker
 CATALOG_PAUSE = 2.0  # seconds between looks while the catalog is away
 PROBE_PAUSE = 0.2  # seconds between looks while another worker probes the destination
+FAIR_TURN = 4  # every so manyth entry that a destination gets is the oldest one, whatever is urgent
 SHORTEST = 0.01  # seconds, so that a clock which stands still does not make a worker spin
 
 
@@ -71,6 +74,7 @@ class LaneWorkers:
         self._tools = tools
         self._changed = threading.Condition()
         self._wakes = 0
+        self._turns = itertools.count(1)
         self._in_hand: dict[str, Attempt] = {}  # by the owner of the lease, which is one attempt's alone
         self._threads = [
             threading.Thread(target=self._run, name=f"deliver {lane.name} {number}")
@@ -135,7 +139,8 @@ class LaneWorkers:
             self._tools.commitments.wake(self._lane.name)
         tools = self._tools
         owner = f"{tools.owner}/{tools.rng.getrandbits(64):016x}"
-        entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, owner)
+        fair = next(self._turns) % FAIR_TURN == 0
+        entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, owner, oldest_first=fair)
         if entry is None:
             return self._until_due()
         attempt = Attempt(tools, self._lane, entry)

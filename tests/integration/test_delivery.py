@@ -11,6 +11,7 @@ import pytest
 
 from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.records import FindingRecord
+from kuva_gateway.config.model import Peer
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.deliver import deliver
 from kuva_gateway.network.timers import Timers
@@ -461,3 +462,36 @@ def test_no_line_of_the_log_names_a_patient(way: Line) -> None:
     text = repr(way.log.lines)
     assert "attempt" in text
     assert "010190" not in text
+
+
+def test_what_is_urgent_goes_first_and_everything_else_has_its_turn(way: Line) -> None:
+    way.peers = (Peer.model_validate({"name": "trauma", "ae_title": "TRAUMA", "urgent": True}),)
+    with running(Script(commitment=False)) as archive:
+        way.build(uncommitted(archive.port, workers=1))  # type: ignore[arg-type]
+        normal = [way.receive(1) for _ in range(3)]
+        urgent = [way.receive(1, peer="trauma") for _ in range(9)]
+        way.accept()
+        assert way.runner is not None
+        way.runner.start()
+        for study in (*normal, *urgent):
+            way.wait_for(study.uid, "sent")
+        way.stop()
+    order = ["urgent" if uid in {u for s in urgent for u in s.instances} else "normal" for uid in archive.requests]
+    assert order == ["urgent", "urgent", "urgent", "normal"] * 3
+
+
+def test_late_instances_go_alone_are_committed_and_make_a_revision(way: Line) -> None:
+    with running() as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(3)
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        late = way.receive(2, uid=sent.uid)
+        assert way.study(sent.uid) == "receiving"
+        way.accept()
+        wait_until(lambda: way.study(sent.uid) == "archived", what="the study archived again")
+        entry = way.entry(sent.uid)
+        way.stop()
+    assert archive.requests == [*sent.instances, *late.instances]
+    assert sorted(uid for _, uid in archive.asked[-1][1]) == sorted(late.instances)
+    assert (entry["revision"], entry["sent"], entry["committed"]) == (2, 5, 5)

@@ -40,6 +40,47 @@ def test_urgent_entries_go_first_then_older_ones(hospital: Hospital) -> None:
     assert [hospital.claimed().study_instance_uid for _ in range(3)] == ["1.2.2", "1.2.1", "1.2.3"]
 
 
+def test_the_oldest_one_goes_first_when_it_is_its_turn(hospital: Hospital) -> None:
+    for study, priority in (("1.2.1", 0), ("1.2.2", 5)):
+        hospital.clock.forward(seconds=1)
+        hospital.accept(study, destinations=(replace(ARCHIVE, priority=priority),))
+    entry = entries.claim(
+        hospital.catalog, "archive", hospital.clock(), timedelta(minutes=1), "worker", oldest_first=True
+    )
+    assert entry is not None
+    assert entry.study_instance_uid == "1.2.1"
+
+
+def test_a_person_lets_an_entry_go_first_and_a_later_revision_keeps_it(hospital: Hospital) -> None:
+    hospital.accept("1.2.1")
+    hospital.accept("1.2.2")
+    second = hospital.column("SELECT MAX(id) FROM entries")[0]
+    assert entries.prioritise(hospital.catalog, [second], priority=10, by="anna", reason="trauma") == [second]
+    told = [line for line in studies.trace(hospital.catalog, "1.2.2") if line["event"] == "prioritised"]
+    assert [(line["by"], line["detail"]["reason"], line["detail"]["priority"]) for line in told] == [
+        ("anna", "trauma", 10)
+    ]
+    hospital.receive("1.2.2", instance=9)
+    hospital.index()
+    hospital.settle("1.2.2")
+    hospital.judge("1.2.2")
+    first = hospital.claimed()
+    assert (first.study_instance_uid, first.revision, first.priority) == ("1.2.2", 2, 10)
+    with pytest.raises(StateError, match="newer"):
+        entries.prioritise(hospital.catalog, [second], priority=0, by="anna")
+
+
+def test_a_retry_of_a_deferred_entry_says_who_and_why(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    later = hospital.clock() + timedelta(hours=1)
+    entries.defer(hospital.catalog, entry.id, later, hospital.attempt("deferred", code="A700"))
+    entries.retry(hospital.catalog, [entry.id], by="anna", reason="they made room")
+    last = studies.trace(hospital.catalog, "1.2.1")[-1]
+    assert (last["event"], last["by"], last["detail"]["reason"]) == ("retried", "anna", "they made room")
+    assert hospital.claim() is not None
+
+
 def test_each_destination_has_its_own(hospital: Hospital) -> None:
     hospital.accept(destinations=(ARCHIVE, COPY))
     assert hospital.claimed("copy").destination == "copy"
@@ -178,10 +219,13 @@ def test_processes_never_get_the_same_entry(hospital: Hospital, catalog_url: str
     assert sorted(entry for part in claimed for entry in part) == hospital.column("SELECT id FROM entries ORDER BY id")
 
 
-def test_looking_for_what_is_due_walks_the_index_of_what_is_due(hospital: Hospital) -> None:
+@pytest.mark.parametrize(
+    ("order", "index"), [(entries._URGENT_FIRST, "entries_due"), (entries._OLDEST_FIRST, "entries_next")]
+)
+def test_looking_for_what_is_due_walks_the_index_of_what_is_due(hospital: Hospital, order: str, index: str) -> None:
     """Finished entries are not in that index, so that looking does not grow with them."""
     hospital.accept()
-    claim = entries._ENTRY + entries._CLAIMABLE.replace("?", "'5'")
+    claim = entries._ENTRY + order.replace("?", "'5'")
     if hospital.catalog.postgresql:
         with hospital.catalog.write() as session:
             for expensive in ("seqscan", "sort", "bitmapscan"):
@@ -191,20 +235,20 @@ def test_looking_for_what_is_due_walks_the_index_of_what_is_due(hospital: Hospit
         plan = str(hospital.rows(f"EXPLAIN QUERY PLAN {claim}"))
         assert "SCAN" not in plan
         assert "TEMP B-TREE" not in plan
-    assert "entries_due" in plan
+    assert index in plan
 
 
 # -- marks and ends -------------------------------------------------------------------------------------------------
 
 
-def test_pending_instances_come_series_by_series(hospital: Hospital) -> None:
+def test_pending_instances_come_as_they_were_received(hospital: Hospital) -> None:
     for series, instance in ((1, 1), (2, 1), (1, 2)):
         hospital.receive(series=series, instance=instance)
     hospital.index()
     hospital.settle()
     hospital.judge()
     pending = entries.pending_instances(hospital.catalog, hospital.claimed())
-    assert [one.sop_instance for one in pending] == ["1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1"]
+    assert [one.sop_instance for one in pending] == ["1.2.1.1.1", "1.2.1.2.1", "1.2.1.1.2"]
     for one in pending:
         assert hospital.spool.instance_path(one.digest).stat().st_size == one.size
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.parts import make_immediate
+from kuva_gateway.errors import ConfigurationError
+from kuva_gateway.parts import check_configuration, destination_plans, make_immediate
 
 GOOD = Header(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -44,3 +47,27 @@ def test_what_is_remembered_of_a_good_instance_lets_no_bad_one_in(tmp_path: Path
         assert immediate(replace(GOOD, **changes), "ct1") is not None, changes
         assert immediate(GOOD, "ct1") is None
     assert (immediate(GOOD, "ct2") is None) == (make_immediate(configuration)(GOOD, "ct2") is None)
+
+
+def routed(chosen: dict[str, object]) -> Configuration:
+    archive = {"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 104, "filter": chosen}
+    peers = [{"name": "ct1", "ae_title": "CT1", "urgent": True}, {"name": "ct2", "ae_title": "CT2"}]
+    return Configuration.model_validate({"environment": "test", "peers": peers, "destinations": [archive]})
+
+
+def test_a_filter_that_names_a_peer_which_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    check_configuration(routed({"peer": ["ct1", "import"]}), tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        check_configuration(routed({"peer": ["ct3"], "unless": {"peer": ["ct4"]}}), tmp_path)
+    assert [str(one) for one in caught.value.problems] == [
+        "destinations.archive.filter: there is no peer ct3",
+        "destinations.archive.filter: there is no peer ct4",
+    ]
+
+
+def test_destinations_know_whose_studies_are_urgent_and_whether_they_choose() -> None:
+    (plan,) = destination_plans(routed({}))
+    assert (plan.filter, plan.urgent_peers) == (None, {"ct1"})
+    (plan,) = destination_plans(routed({"modality": "CT"}))
+    assert plan.filter is not None
+    assert plan.filter.modality == ("CT",)

@@ -20,9 +20,10 @@ from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.records import FindingRecord, StudyView
-from kuva_gateway.config.model import Destination
+from kuva_gateway.config.model import Configuration, Destination, Peer
 from kuva_gateway.dicom import syntaxes, uids
 from kuva_gateway.network.timers import Limits, Timers
+from kuva_gateway.parts import destination_plans
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
@@ -69,6 +70,7 @@ class Line:
     verdict: Verdict = Verdict(True)
     flying: set[str] = field(default_factory=set)
     lanes: list[Any] = field(default_factory=list)
+    peers: tuple[Peer, ...] = ()
 
     # -- putting studies in --------------------------------------------------------------------------------------
 
@@ -80,6 +82,8 @@ class Line:
         sop_class: str = CT,
         syntax: str = syntaxes.EXPLICIT_LITTLE,
         size: int = 2000,
+        peer: str = "ct1",
+        **attributes: Any,
     ) -> Sent:
         """Put a study (or more of one) in the spool and index it."""
         uid = uid or str(generate_uid(None))
@@ -93,12 +97,14 @@ class Line:
             data_set.InstanceNumber = str(number)
             data_set.PixelData = bytes([number % 256]) * size
             data_set["PixelData"].VR = "OW"
+            for name, value in attributes.items():
+                setattr(data_set, name, value)
             stream = DicomBytesIO()
             stream.is_implicit_VR, stream.is_little_endian = syntaxes.is_implicit(syntax), True
             write_dataset(stream, data_set)
             incoming = self.spool.begin(sop_class, str(data_set.SOPInstanceUID), syntax)
             incoming.write(memoryview(stream.getvalue()))
-            self.indexer.notify(incoming.commit("ct1", 1, number), None)
+            self.indexer.notify(incoming.commit(peer, 1, number), None)
             made.append(str(data_set.SOPInstanceUID))
         assert self.indexer.wait_passed(20)
         return Sent(uid, made)
@@ -194,7 +200,9 @@ class Line:
         self.admission = Admission(
             self.catalog,
             judge=self._judge,
-            destinations=[lane.plan for lane in self.lanes],
+            destinations=destination_plans(
+                Configuration(environment="test", destinations=destinations, peers=self.peers)
+            ),
             settle_after=timedelta(),
             settle_at_most=timedelta(hours=2),
             indexer_passed=self.indexer.passed,
