@@ -32,6 +32,7 @@ from kuva_gateway.intake.documents import document_drop_folder
 from kuva_gateway.intake.drop_folder import DropFolder, Outcome
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
+from kuva_gateway.queue.answering import Answering, WhenThere
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
@@ -113,6 +114,7 @@ class Daemon:
         self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
         self._commitments: Commitments | None = None
+        self._answering: Answering | None = None
         self._reception: Reception | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------
@@ -184,6 +186,7 @@ class Daemon:
         hooks = Hooks(
             on_receipt=self._on_receipt,
             on_commitment_result=self._on_commitment_result,
+            commitment_requests=WhenThere(lambda: self._answering),
             on_lost_notices=self._on_lost_notices,
         )
         receiving = reception(self.configuration, self.spool, hooks)
@@ -198,7 +201,9 @@ class Daemon:
         lanes = self._make_lanes(catalog, queue_log)
         runner, commitments = self._make_delivery(catalog, lanes, queue_log)
         admission = self._make_admission(catalog, runner, queue_log)
-        wakeups = self._make_wakeups(admission, runner, self._document_folder(catalog), queue_log)
+        answering = self._answering = self._make_answering(catalog, queue_log)
+        self._undo.append(("reports to peers", lambda: answering.stop(self.configuration.drain_timeout)))
+        wakeups = self._make_wakeups(admission, runner, answering, self._document_folder(catalog), queue_log)
         self._admission, self._runner, self._commitments = admission, runner, commitments
         commitments.start(lanes)
         self._undo.append(("commitment", commitments.stop))
@@ -275,13 +280,28 @@ class Daemon:
             log=queue_log,
         )
 
-    def _make_wakeups(self, admission: Admission, runner: Runner, folder: DropFolder, queue_log: Any) -> Wakeups:
+    def _make_answering(self, catalog: Catalog, queue_log: Any) -> Answering:
+        return Answering(
+            catalog,
+            self.spool,
+            parts.make_askers(self.configuration),
+            ae_title=self.configuration.ae_title,
+            indexed=self._indexer_passed,
+            now=utc_now,
+            rng=self._rng,
+            log=queue_log,
+        )
+
+    def _make_wakeups(
+        self, admission: Admission, runner: Runner, answering: Answering, folder: DropFolder, queue_log: Any
+    ) -> Wakeups:
         settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
         return Wakeups(
             {
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+                "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
                 "documents": Tick(call=folder.scan, every=max(self.configuration.documents.scan_every, SHORTEST_TICK)),
             },
             log=queue_log,

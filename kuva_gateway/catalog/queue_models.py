@@ -11,6 +11,7 @@ from peewee import (
     SQL,
     AutoField,
     BigIntegerField,
+    BlobField,
     CompositeKey,
     ForeignKeyField,
     IntegerField,
@@ -163,6 +164,33 @@ class CommitmentInstance(Table):
         table_name = "commitment_instances"
         primary_key = CompositeKey("commitment", "instance")
         without_rowid = True
+
+
+class CommitmentRequest(Table):
+    """One storage commitment transaction that a peer asked of us, and how far our report to it has come."""
+
+    id = AutoField()
+    peer = TextField(help_text="its configured name")
+    transaction_uid = TextField()
+    digest = BlobField(help_text="SHA-256 of what was asked about, whatever its order")
+    asked_at = BigIntegerField()
+    judged_at = BigIntegerField(null=True, help_text="when the report was made; null while it cannot be")
+    due_at = BigIntegerField(null=True, help_text="when it is looked at next; null once it was told or given up")
+    reported_at = BigIntegerField(null=True)
+    attempts = IntegerField(default=0)
+    instances = IntegerField()
+    failed = IntegerField(default=0)
+    last_error = TextField(default="")
+    asked = TextField(help_text=AS_JSON + ": class, instance and, once judged, reason; failures alone once it is told")
+
+    class Meta:
+        table_name = "commitment_requests"
+        indexes = ((("peer", "transaction_uid"), True),)
+
+
+CommitmentRequest.add_index(
+    CommitmentRequest.index(CommitmentRequest.due_at, where=_DUE, name="commitment_requests_due")
+)
 
 
 class Destination(Table):

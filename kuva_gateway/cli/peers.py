@@ -64,3 +64,30 @@ def echo(invocation: Invocation, name: str) -> None:
         emit_json({"name": name, "milliseconds": round(milliseconds, 1)})
     else:
         click.echo(f"{name} answered in {milliseconds:.1f} ms")
+
+
+@peers.command("commitments")
+@click.option("--peer", metavar="NAME", help="Only what this peer asked.")
+@click.option("--waiting", is_flag=True, help="Only those whose report has not been delivered.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@pass_invocation
+def commitments(invocation: Invocation, peer: str | None, waiting: bool, limit: int) -> None:
+    """List what peers asked us to commit to, and whether they have our report; the newest first."""
+    from kuva_gateway.catalog import commitment_requests
+
+    rows = commitment_requests.listing(invocation.catalog(), peer=peer, waiting=waiting, limit=limit)
+    emit_rows(
+        invocation,
+        rows,
+        [
+            ("asked_at", "asked"),
+            ("peer", "peer"),
+            ("transaction_uid", "transaction"),
+            ("state", "state"),
+            ("instances", "instances"),
+            ("failed", "failed"),
+            ("attempts", "attempts"),
+            ("next_attempt_at", "next"),
+            ("last_error", "why"),
+        ],
+    )

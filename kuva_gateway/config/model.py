@@ -160,6 +160,8 @@ class Peer(Section):
     limits: PeerLimits = PeerLimits()
     commit_when: Literal["stored", "archived"] = "stored"
     urgent: bool = False
+    commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
+    commit_give_up_after: Duration = 7 * 86400.0
 
 
 class Destination(Section):
@@ -318,6 +320,10 @@ class Configuration(Section):
             for key in ("producer", "register_keeper", "issuer_of_patient_id", "code_mapping"):
                 if getattr(peer, key):
                     notices.append(f"peers.{peer.name}.{key}: not acted on by this version")
-            if missing := sorted(peer.allow - {"echo", "store"}):
+            if "commit" in peer.allow and (peer.host is None or peer.port is None):
+                notices.append(
+                    f"peers.{peer.name}: no host and port: storage commitment is reported on its own associations only"
+                )
+            if missing := sorted(peer.allow - {"echo", "store", "commit"}):
                 notices.append(f"peers.{peer.name}.allow: {', '.join(missing)} not offered by this version")
         return notices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kuva_gateway.dicom import statuses, uids
@@ -12,7 +12,7 @@ from kuva_gateway.forward import outcome
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.network import errors
 from kuva_gateway.network.commands import Command
-from kuva_gateway.network.records import ProposedContext, Target
+from kuva_gateway.network.records import ProposedContext, Role, Target
 from kuva_gateway.network.requestor import RequestorAssociation, connect
 from kuva_gateway.network.timers import Limits, Timers
 
@@ -33,7 +33,11 @@ class Call:
     limits: Limits = field(default_factory=Limits)
 
     def associate(
-        self, contexts: Sequence[tuple[str, tuple[str, ...]]], *, on_event: OnEvent | None = None
+        self,
+        contexts: Sequence[tuple[str, tuple[str, ...]]],
+        *,
+        roles: Mapping[str, Role] | None = None,
+        on_event: OnEvent | None = None,
     ) -> RequestorAssociation:
         """Open an association that proposes ``contexts``: at most 128 of (abstract syntax, transfer syntaxes).
 
@@ -55,6 +59,7 @@ class Call:
                 ProposedContext(id=2 * place + 1, abstract_syntax=abstract, transfer_syntaxes=transfer)
                 for place, (abstract, transfer) in enumerate(contexts)
             ],
+            roles=roles,
             timers=self.timers,
             limits=self.limits,
             on_event=on_event,

@@ -48,9 +48,9 @@ class Transport:
         """Hand every byte to the kernel; each one earns time."""
         raise NotImplementedError
 
-    def readable(self) -> bool:
-        """Whether something came (or the peer closed), without waiting."""
-        return bool(_poll(self._socket, select.POLLIN, 0))
+    def readable(self, seconds: float = 0.0) -> bool:
+        """Whether something came (or the peer closed), or does within ``seconds``."""
+        return bool(_poll(self._socket, select.POLLIN, seconds))
 
     def peek(self) -> int | None:
         """The first byte that waits in the kernel, left there; None when there is none or TLS hides it."""
@@ -208,8 +208,8 @@ class TlsTransport(Transport):
                 allowance.earn(count)
                 view = view[count:]
 
-    def readable(self) -> bool:
-        return self._socket.pending() > 0 or super().readable()
+    def readable(self, seconds: float = 0.0) -> bool:
+        return self._socket.pending() > 0 or super().readable(seconds)
 
     def certificate_subject(self) -> str | None:
         """The peer's certificate's subject, ``commonName=...,organizationName=...``, if one was asked for and shown."""

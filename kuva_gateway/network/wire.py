@@ -158,9 +158,9 @@ class Wire:
         total = self.read_data_set(context, allowance, take)
         return b"".join(pieces) if total <= self.limits.data_set else None
 
-    def input_waits(self) -> bool:
-        """Whether the peer sent something (or closed) that was not read yet."""
-        return self.stream.buffered or self.transport.readable()
+    def input_waits(self, seconds: float = 0.0) -> bool:
+        """Whether the peer sent something (or closed) that was not read yet, or does so within ``seconds``."""
+        return self.stream.buffered or self.transport.readable(seconds)
 
     def _other_pdu(self, kind: int, length: int) -> None:
         """A PDU that is not P-DATA-TF came on an established association (PS3.8 table 9-10, state 6)."""

@@ -16,7 +16,9 @@ class Here:
     """A :class:`~kuva_gateway.receiving.reception.Reception` without processes of its own."""
 
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
-        self._services = make_services(configuration, spool, hooks.on_receipt, hooks.on_commitment_result)
+        self._services = make_services(
+            configuration, spool, hooks.on_receipt, hooks.on_commitment_result, hooks.commitment_requests
+        )
         self._acceptor = Acceptor(
             listeners(configuration),
             self._services,

@@ -21,6 +21,7 @@ from kuva_gateway.errors import DeferredError
 from kuva_gateway.network.census import Room
 from kuva_gateway.receiving.channel import Channel, write_frame
 from kuva_gateway.receiving.handover import hand_over
+from kuva_gateway.receiving.requests import REQUESTS, answerers
 
 if TYPE_CHECKING:
     from kuva_gateway.receiving.crew import Crew
@@ -29,6 +30,7 @@ FIRST_PAUSE = 0.1  # seconds before a process that died is replaced
 LONGEST_PAUSE = 10.0
 HANDING = 2.0  # seconds for a process to have room for one more connection on its way
 ENDING = 5.0  # seconds from a process's last word to its end
+APART = frozenset({"commitment", *REQUESTS})
 QUESTION_PATIENCE = 2.0
 """Seconds for a process to say what it has in hand."""
 
@@ -139,7 +141,7 @@ class Member:
             theirs.close()
             take.close()
             self._process, self._handover = process, give
-            channel = self._channel = Channel(ours, self._answerers(), apart=frozenset({"commitment"}))
+            channel = self._channel = Channel(ours, self._answerers(), apart=APART)
             with contextlib.suppress(OSError, DeferredError):
                 write_frame(ours, self._configuration)
                 if self._stopping.is_set():  # asked to drain just before there was a channel
@@ -180,6 +182,7 @@ class Member:
             "ready": self._on_ready,
             "notice": self._crew.on_notice,
             "commitment": self._crew.hooks.on_commitment_result,
+            **answerers(self._crew.hooks.commitment_requests),
             "depart": self._on_depart,
             "join": self._on_join,
             "leave": self._on_leave,

@@ -25,6 +25,7 @@ from kuva_gateway.network.connections import Connections
 from kuva_gateway.receiving.channel import Channel, read_frame
 from kuva_gateway.receiving.handover import receive_connection
 from kuva_gateway.receiving.notices import write_notice
+from kuva_gateway.receiving.requests import RequestsToDaemon
 from kuva_gateway.receiving.services import listeners, make_services
 from kuva_gateway.spool import Arrival
 
@@ -74,7 +75,13 @@ class Process:
         self._drained = threading.Event()
         self._log = log.get_logger("network")
         self._spool = parts.open_spool(configuration)
-        self._services = make_services(configuration, self._spool, self._on_receipt, self._on_commitment_result)
+        self._services = make_services(
+            configuration,
+            self._spool,
+            self._on_receipt,
+            self._on_commitment_result,
+            RequestsToDaemon(channel, timeout=PATIENCE),
+        )
         self._connections = Connections(
             [listener.tls for listener in listeners(configuration)],
             self._services,

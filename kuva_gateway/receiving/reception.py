@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.scp.commitment import OnCommitmentResult
+from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
@@ -24,6 +24,7 @@ class Hooks:
     on_receipt: OnReceipt
     """Told of each instance that is safe, before it is acknowledged. Must not wait for anything."""
     on_commitment_result: OnCommitmentResult
+    commitment_requests: CommitmentRequests
     on_lost_notices: Callable[[], None]
     """A receiving process has ended: something may stand in ``arrived/`` that nobody was told of."""
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.network import Listener
-from kuva_gateway.scp.commitment import OnCommitmentResult
+from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
 
 def make_services(
-    configuration: Configuration, spool: Spool, on_receipt: OnReceipt, on_commitment_result: OnCommitmentResult
+    configuration: Configuration,
+    spool: Spool,
+    on_receipt: OnReceipt,
+    on_commitment_result: OnCommitmentResult,
+    commitment_requests: CommitmentRequests,
 ) -> Dispatcher:
-    """Policy, C-ECHO, C-STORE and commitment results."""
+    """Policy, C-ECHO, C-STORE, commitment results and commitment requests."""
     return Dispatcher(
         configuration,
         spool,
         on_receipt=on_receipt,
         immediate=parts.make_immediate(configuration),
         on_commitment_result=on_commitment_result,
+        commitment_requests=commitment_requests,
         log=log.get_logger("scp"),
     )
 

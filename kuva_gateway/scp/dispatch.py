@@ -13,7 +13,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import statuses
 from kuva_gateway.log import get_logger
 from kuva_gateway.network.association import Association
-from kuva_gateway.network.commands import C_ECHO_RQ, N_EVENT_REPORT_RQ, Command
+from kuva_gateway.network.commands import C_ECHO_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ, Command
 from kuva_gateway.network.records import (
     AcceptedContext,
     Admission,
@@ -22,7 +22,7 @@ from kuva_gateway.network.records import (
     Response,
 )
 from kuva_gateway.scp.activity import Activities
-from kuva_gateway.scp.commitment import OnCommitmentResult, answer_report
+from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult, answer_report, answer_request
 from kuva_gateway.scp.echo import answer_echo
 from kuva_gateway.scp.policy import Policy
 from kuva_gateway.scp.refusal import refuse
@@ -41,6 +41,8 @@ class Dispatcher:
         The rules that refuse an instance at once.
     on_commitment_result
         Takes what an archive reports; raises DeferredError when it cannot now.
+    commitment_requests
+        Takes what peers ask us to commit to.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class Dispatcher:
         on_receipt: OnReceipt,
         immediate: Immediate,
         on_commitment_result: OnCommitmentResult,
+        commitment_requests: CommitmentRequests,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
         self._policy = Policy(configuration)
         self._activities = Activities()
+        self._ae_title = configuration.ae_title
         self._on_commitment_result = on_commitment_result
+        self._commitment_requests = commitment_requests
         self._store = Store(
             spool,
             is_storage=self._policy.is_storage,
@@ -93,6 +98,17 @@ class Dispatcher:
                 data_set,
                 destinations=self._policy.destinations(association.calling_ae),
                 on_result=self._on_commitment_result,
+            )
+            return (response,)
+        if command.field == N_ACTION_RQ:
+            response = answer_request(
+                association,
+                context,
+                command,
+                data_set,
+                allowed=self._policy.may_commit(association.peer),
+                ae_title=self._ae_title,
+                requests=self._commitment_requests,
             )
             return (response,)
         return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)

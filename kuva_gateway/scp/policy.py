@@ -79,6 +79,10 @@ class Policy:
         """Whether the gateway stores instances of this SOP class."""
         return sop_class in self._storage
 
+    def may_commit(self, peer: str) -> bool:
+        """Whether the peer of this name may ask for storage commitment."""
+        return any(one.name == peer and "commit" in one.allow for peers in self._peers.values() for one in peers)
+
     def destinations(self, ae_title: str) -> tuple[str, ...]:
         """The names of the destinations with this AE title."""
         return tuple(one.name for one in self._destinations.get(ae_title, ()))
@@ -102,9 +106,11 @@ class Policy:
         def answer(context: ProposedContext) -> Answer:
             if context.abstract_syntax == VERIFICATION and "echo" in allow:
                 return self._choose(context, _PLAIN_SYNTAXES)
-            if context.abstract_syntax == STORAGE_COMMITMENT_PUSH_MODEL and reports:
+            if context.abstract_syntax == STORAGE_COMMITMENT_PUSH_MODEL and (reports or "commit" in allow):
                 wanted = request.roles.get(STORAGE_COMMITMENT_PUSH_MODEL)
-                return self._choose(context, _PLAIN_SYNTAXES, _report_role(wanted))
+                return self._choose(
+                    context, _PLAIN_SYNTAXES, _commitment_role(wanted, asks="commit" in allow, reports=reports)
+                )
             if context.abstract_syntax in self._storage and "store" in allow:
                 return self._choose(context, syntaxes.ACCEPTED)
             return _NOT_SUPPORTED
@@ -118,12 +124,15 @@ class Policy:
         return Answer(transfer_syntax=chosen, role=role)
 
 
-def _report_role(wanted: Role | None) -> Role | None:
-    """The archive reports as SCP on an association of its own (PS3.4 J.3.3, PS3.7 D.3.3.4).
+def _commitment_role(wanted: Role | None, *, asks: bool, reports: bool) -> Role | None:
+    """A modality asks as SCU, an archive reports as SCP on an association of its own (PS3.4 J.3.3, PS3.7 D.3.3.4).
 
-    One that forgets to propose the role is let in all the same: its results are heard.
+    Who forgets to propose a role is let in all the same: requests and results are heard.
     """
-    return Role(scu=False, scp=True) if wanted is not None and wanted.scp else None
+    if wanted is None:
+        return None
+    role = Role(scu=wanted.scu and asks, scp=wanted.scp and reports)
+    return role if role.scu or role.scp else None
 
 
 def _inside(address: str, peer: Peer) -> bool:

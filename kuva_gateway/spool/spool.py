@@ -248,14 +248,15 @@ class Spool:
         except DamageError as damage:
             if not isinstance(damage.__cause__, FileNotFoundError):
                 self.quarantine(arrival.path, str(damage))  # acknowledged: whatever fails now, it is never removed
-            elif self._holds(arrival.digest, arrival.size):
+            elif self.holds(arrival.digest, arrival.size):
                 return arrival  # this very arrival was adopted and forgotten before
             raise
         with self.files.open_read(arrival.path) as stream:
             self.files.fsync(stream.fileno())
         return replace(arrival, confirmed=True)
 
-    def _holds(self, digest: str, size: int) -> bool:
+    def holds(self, digest: str, size: int) -> bool:
+        """Whether the instance with this digest is in ``instances/`` with so many bytes; nothing is read."""
         try:
             return self.files.size(self.instance_path(digest)) == size
         except FileNotFoundError:

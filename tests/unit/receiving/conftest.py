@@ -16,7 +16,7 @@ from kuva_gateway.dicom.header import Header
 from kuva_gateway.network import ProposedContext, RequestorAssociation, Target, connect
 from kuva_gateway.receiving import Crew, Hooks
 from kuva_gateway.spool import Arrival
-from tests.unit.scp.conftest import CT, EXPLICIT, TIMERS, VERIFICATION
+from tests.unit.scp.conftest import COMMITMENT, CT, EXPLICIT, IMPLICIT, TIMERS, VERIFICATION, Asked
 
 
 class Told:
@@ -26,6 +26,7 @@ class Told:
         self.lock = threading.Lock()
         self.receipts: list[tuple[Arrival, Header]] = []
         self.results: list[tuple[Any, ...]] = []
+        self.requests = Asked()
         self.lost = 0
         self.result_error: Exception | None = None
 
@@ -53,7 +54,7 @@ def configuration(folder: Path, **changes: Any) -> Configuration:
         "spool": {"minimum_free": 1 << 20},
         "log": {"level": "warning", "format": "json"},
         "peers": [
-            {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"], "limits": {"associations": 3}},
+            {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store", "commit"], "limits": {"associations": 3}},
             {"name": "mr1", "ae_title": "MR1", "allow": ["echo", "store"]},
         ],
         "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 9}],
@@ -68,7 +69,12 @@ def crew(folder: Path, *, count: int = 2, **changes: Any) -> Iterator[tuple[Crew
     settings = configuration(folder, **changes)
     parts.make_state_directory(folder)
     told = Told()
-    hooks = Hooks(on_receipt=told.on_receipt, on_commitment_result=told.on_result, on_lost_notices=told.on_lost)
+    hooks = Hooks(
+        on_receipt=told.on_receipt,
+        on_commitment_result=told.on_result,
+        commitment_requests=told.requests,
+        on_lost_notices=told.on_lost,
+    )
     found = Crew(settings, parts.open_spool(settings), hooks, count=count)
     try:
         found.start()
@@ -82,6 +88,7 @@ def associate(found: Crew, *, calling: str = "CT1", patience: float = 30) -> Req
     contexts = [
         ProposedContext(id=1, abstract_syntax=CT, transfer_syntaxes=(EXPLICIT,)),
         ProposedContext(id=3, abstract_syntax=VERIFICATION, transfer_syntaxes=(EXPLICIT,)),
+        ProposedContext(id=5, abstract_syntax=COMMITMENT, transfer_syntaxes=(IMPLICIT,)),
     ]
     target = Target(host="127.0.0.1", port=found.ports[0], called_ae="KUVAGW", calling_ae=calling)
     return connect(target, contexts, timers=replace(TIMERS, associate=patience))

@@ -19,6 +19,7 @@ from pydicom.filewriter import write_dataset
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import DeferredError
+from kuva_gateway.forward.references import Result
 from kuva_gateway.network import (
     Acceptor,
     Command,
@@ -61,6 +62,7 @@ CONFIGURATION: Mapping[str, Any] = {
     "peers": [
         {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"], "networks": ["127.0.0.0/8"]},
         {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
+        {"name": "ct2", "ae_title": "CT2", "allow": ["store", "commit"]},
         {"name": "pacs", "ae_title": "PACS", "allow": ["echo", "store"]},
     ],
     "destinations": [
@@ -86,6 +88,29 @@ class Lines:
 
 
 @dataclass
+class Asked:
+    """Who takes commitment requests in the daemon's place."""
+
+    answer: str = "later"
+    result: Result | None = None
+    error: DeferredError | None = None
+    taken: list[tuple[str, str, tuple[Any, ...]]] = field(default_factory=list)
+    told_of: list[tuple[str, str, int | None]] = field(default_factory=list)
+
+    def take(self, peer: str, transaction_uid: str, references: Any) -> str:
+        if self.error is not None:
+            raise self.error
+        self.taken.append((peer, transaction_uid, tuple(references)))
+        return self.answer
+
+    def ready(self, peer: str, transaction_uid: str, seconds: float) -> Result | None:
+        return self.result
+
+    def told(self, peer: str, transaction_uid: str, status: int | None) -> None:
+        self.told_of.append((peer, transaction_uid, status))
+
+
+@dataclass
 class Gateway:
     """A running acceptor with the dispatcher under test, and everything that it told."""
 
@@ -94,6 +119,7 @@ class Gateway:
     dispatcher: Dispatcher
     acceptor: Acceptor
     log: Lines
+    asked: Asked
     receipts: list[tuple[Arrival, Header]] = field(default_factory=list)
     results: list[tuple[str, str, tuple[Any, ...], tuple[Any, ...]]] = field(default_factory=list)
     immediate: Callable[[Header, str], RefusalLike | None] = lambda header, peer: None
@@ -225,6 +251,7 @@ def serve(folder: Path, configuration: Mapping[str, Any] = CONFIGURATION) -> Ite
     files = FaultyFiles()
     spool = Spool(folder, minimum_free=0, files=files)
     log = Lines()
+    asked = Asked()
     gateway: Gateway
 
     def on_receipt(arrival: Arrival, header: Header) -> None:
@@ -242,10 +269,11 @@ def serve(folder: Path, configuration: Mapping[str, Any] = CONFIGURATION) -> Ite
         on_receipt=on_receipt,
         immediate=lambda header, peer: gateway.immediate(header, peer),  # noqa: PLW0108  (tests replace it)
         on_commitment_result=on_result,
+        commitment_requests=asked,
         log=log,
     )
     acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, timers=TIMERS, log=log)
-    gateway = Gateway(spool=spool, files=files, dispatcher=dispatcher, acceptor=acceptor, log=log)
+    gateway = Gateway(spool=spool, files=files, dispatcher=dispatcher, acceptor=acceptor, log=log, asked=asked)
     acceptor.start()
     try:
         yield gateway

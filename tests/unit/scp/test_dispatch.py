@@ -35,7 +35,7 @@ def test_an_echo_on_a_storage_context_is_0122(gateway: Gateway) -> None:
     assert (answer.status, answer.error_comment) == (0x0122, "C-ECHO needs a presentation context for verification")
 
 
-@pytest.mark.parametrize("field", [commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.N_ACTION_RQ, commands.N_CREATE_RQ])
+@pytest.mark.parametrize("field", [commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.N_CREATE_RQ])
 def test_a_service_that_is_not_offered_is_0211_and_the_association_goes_on(gateway: Gateway, field: int) -> None:
     with gateway.raw() as peer:
         peer.send(request(field, CT))

@@ -22,7 +22,7 @@ from kuva_gateway.network import Acceptor, Listener, server_context
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.spool import Spool
 from tests.support import dcmtk, dcmtk_environment, wait_until
-from tests.unit.scp.conftest import CONFIGURATION, Gateway, Lines, encode, image, store
+from tests.unit.scp.conftest import CONFIGURATION, Asked, Gateway, Lines, encode, image, store
 
 SYNTAXES: Mapping[str, tuple[str, str]] = {
     "-xi": ("CT_small.dcm", "1.2.840.10008.1.2"),
@@ -237,6 +237,7 @@ def tls_port(tmp_path: Path) -> Iterator[tuple[int, trustme.CA, list[Any]]]:
         on_receipt=lambda arrival, header: receipts.append(arrival),
         immediate=lambda header, peer: None,
         on_commitment_result=lambda *result: None,
+        commitment_requests=Asked(),
         log=Lines(),
     )
     context = server_context(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "ca.pem")

@@ -133,14 +133,22 @@ def test_a_whole_subject_may_be_configured_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("allow", "echo", "store"),
-    [([], 3, 3), (["echo"], 0, 3), (["store"], 3, 0), (["echo", "store"], 0, 0), (["find", "commit", "get"], 3, 3)],
+    ("allow", "echo", "store", "commit"),
+    [
+        ([], 3, 3, 3),
+        (["echo"], 0, 3, 3),
+        (["store"], 3, 0, 3),
+        (["echo", "store"], 0, 0, 3),
+        (["find", "commit", "get"], 3, 3, 0),
+    ],
 )
-def test_a_service_that_is_not_allowed_is_refused_in_negotiation(allow: list[str], echo: int, store: int) -> None:
+def test_a_service_that_is_not_allowed_is_refused_in_negotiation(
+    allow: list[str], echo: int, store: int, commit: int
+) -> None:
     found = admitted(peers({"allow": allow}).admit(request()))
     assert answer(found, VERIFICATION).result == echo
     assert answer(found, CT).result == store
-    assert answer(found, COMMITMENT).result == 3
+    assert answer(found, COMMITMENT).result == commit
 
 
 def test_every_storage_class_of_the_standard_and_the_configured_private_ones_are_stored() -> None:
