@@ -10,11 +10,13 @@ import bisect
 import hashlib
 import itertools
 import math
+import sqlite3
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from gateway_process import Gateway
 from kill_senders import Attempt, Record
@@ -59,27 +61,12 @@ def acknowledged(record: Record) -> dict[str, str]:
 def check_kept(gateway: Gateway, record: Record, found: Findings) -> None:
     """Every acknowledged image is in the catalog, and its file has the bytes that were sent."""
     with gateway.catalog() as catalog:
-        rows = catalog.execute("SELECT uid, digest, current FROM instances").fetchall()
-    files: dict[str, list[str]] = defaultdict(list)
-    for uid, digest, current in rows:
-        if current:
-            files[uid].append(bytes(digest).hex())
+        files = catalogued(catalog)
     wanted = acknowledged(record)
     found.acknowledged = len(wanted)
     for uid, digest in wanted.items():
-        if len(files[uid]) != 1:
-            found.lost += 1
-            found.say(f"{uid} was acknowledged and the catalog has it {len(files[uid])} times")
-            continue
-        reason = _damage(gateway, files[uid][0], digest)
-        if reason == "is gone":
-            found.lost += 1
-        elif reason:
-            found.damaged += 1
-        if reason:
-            found.say(f"{uid} was acknowledged and its file {reason}")
-    strangers = set(files) - set(record.digests)
-    for uid in strangers:
+        check_instance(gateway.spool, uid, digest, files.get(uid, []), found)
+    for uid in set(files) - set(record.digests):
         found.say(f"{uid} is in the catalog and nobody sent it")
     for folder in ("incoming", "arrived", "corrupt", "removing"):
         names = [path.name for path in (gateway.spool / folder).iterdir()]
@@ -87,18 +74,48 @@ def check_kept(gateway: Gateway, record: Record, found: Findings) -> None:
             found.say(f"{folder}/ holds {len(names)} files, such as {names[0]}")
 
 
-def _damage(gateway: Gateway, file_digest: str, digest: str) -> str:
-    """What is wrong with a stored file, "" when nothing is."""
-    path = gateway.spool / "instances" / file_digest[:2] / file_digest
+def catalogued(catalog: sqlite3.Connection) -> dict[str, list[str]]:
+    """The digests of the current files, by SOP Instance UID."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for uid, digest in catalog.execute("SELECT uid, digest FROM instances WHERE current"):
+        files[uid].append(bytes(digest).hex())
+    return files
+
+
+class Kept(Protocol):
+    """Where :func:`check_instance` counts."""
+
+    lost: int
+    damaged: int
+
+    def say(self, sentence: str) -> None:
+        """Keep a sentence about what is wrong."""
+
+
+def check_instance(spool: Path, uid: str, digest: str, files: Sequence[str], found: Kept) -> None:
+    """One acknowledged image: once in the catalog, and its file holds the data set that was sent."""
+    if len(files) != 1:
+        found.lost += 1
+        found.say(f"{uid} was acknowledged and the catalog has it {len(files)} times")
+        return
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return "is gone"
-    if hashlib.sha256(content).hexdigest() != file_digest:
-        return "is not the one of its name"
+        content = (spool / "instances" / files[0][:2] / files[0]).read_bytes()
+    except OSError as error:
+        found.lost += 1
+        found.say(f"{uid} was acknowledged and its file cannot be read: {error.strerror}")
+        return
+    if hashlib.sha256(content).hexdigest() != files[0]:
+        found.damaged += 1
+        found.say(f"{uid} was acknowledged and its file is not the one of its name ({len(content)} bytes)")
+    elif hashlib.sha256(data_set(content)).hexdigest() != digest:
+        found.damaged += 1
+        found.say(f"{uid} was acknowledged and its file holds another data set")
+
+
+def data_set(content: bytes) -> memoryview:
+    """What follows the file meta information; its first element tells how long it is (PS3.10 7.1)."""
     (length,) = struct.unpack_from("<I", content, PREFIX + GROUP_LENGTH - 4)
-    data_set = memoryview(content)[PREFIX + GROUP_LENGTH + length :]
-    return "" if hashlib.sha256(data_set).hexdigest() == digest else "holds another data set"
+    return memoryview(content)[PREFIX + GROUP_LENGTH + length :]
 
 
 # -- receipts ----------------------------------------------------------------------------------------------------------

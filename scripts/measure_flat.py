@@ -37,9 +37,9 @@ from typing import Any
 from uuid import uuid4
 
 from flat_sender import Modality, Sent, image
-from gateway_process import Gateway, children, free_port, listens, wait
+from gateway_process import Gateway, free_port, listens, wait
+from receive_benchmark.processes import cpu_seconds, descendants
 
-TICK = os.sysconf("SC_CLK_TCK")
 MIB = 1 << 20
 GOAL, FLOOR = 180, 250  # MiB
 IDLE_GOAL, IDLE_FLOOR = 1.02, 1.1
@@ -55,11 +55,6 @@ def new_uid() -> str:
     return f"2.25.{uuid4().int}"
 
 
-def processes(pid: int) -> list[int]:
-    """A process and everything below it."""
-    return [pid, *(below for child in children(pid) for below in processes(child))]
-
-
 def proportional_bytes(pid: int) -> int:
     """The process's share of resident memory (PSS); 0 when it is gone."""
     with contextlib.suppress(OSError):
@@ -67,16 +62,6 @@ def proportional_bytes(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and everything below it, also of children that have ended."""
-    ticks = 0
-    for one in processes(pid):
-        with contextlib.suppress(OSError):
-            words = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(word) for word in words[11:15])
-    return ticks / TICK
 
 
 class Sampler:
@@ -90,7 +75,7 @@ class Sampler:
 
     def sample(self) -> int:
         """The sum at this moment."""
-        return sum(proportional_bytes(pid) for pid in processes(self._pid))
+        return sum(proportional_bytes(pid) for pid in (self._pid, *descendants(self._pid)))
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -169,7 +154,7 @@ def measure_memory(folder: Path, *, size: int, associations: int) -> Memory:
                 sent = modality.store(uid := new_uid(), image(uid, new_uid(), size))
                 wait(lambda: receiver.pending() == 0, "the object in the catalog")
             seconds = time.perf_counter() - started
-            each = [proportional_bytes(one) for one in processes(pid)]
+            each = [proportional_bytes(one) for one in (pid, *descendants(pid))]
             modality.release()
         equal = keeps(receiver.spool / "instances", sent)
         if receiver.stop() != 0:

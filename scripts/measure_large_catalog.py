@@ -20,24 +20,23 @@ import os
 import platform
 import random
 import shutil
-import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import fill_catalog
 from pydicom.filewriter import dcmwrite
+from receive_benchmark.processes import cpu_seconds, free_port, listens, wait_for
 from studymaker import Order, make_study
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 PATIENCE = 900.0  # seconds
-TICK = os.sysconf("SC_CLK_TCK")
 VARIANTS = ("new studies", "old studies")
 CONFIG = """\
 environment: test
@@ -86,33 +85,6 @@ class Gateway:
             ).fetchone()[0]
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all its descendants, living and ended."""
-    parents: dict[int, list[int]] = {}
-    spent: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            own = int(stat.parent.name)
-            parents.setdefault(int(fields[1]), []).append(own)
-            spent[own] = sum(int(value) for value in fields[11:15])
-    ours, total = [pid], 0
-    while ours:
-        one = ours.pop()
-        total += spent.get(one, 0)
-        ours += parents.get(one, [])
-    return total / TICK
-
-
-def wait(condition: Callable[[], bool], what: str, pause: float = 0.005) -> None:
-    """Poll until ``condition`` holds, a quarter of an hour at most."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"gave up waiting for {what}")
-        time.sleep(pause)
-
-
 @contextlib.contextmanager
 def running(name: str, folder: Path, catalog: Path | None) -> Iterator[Gateway]:
     """A gateway from listening to its end; ``catalog`` is moved into its state directory."""
@@ -120,18 +92,18 @@ def running(name: str, folder: Path, catalog: Path | None) -> Iterator[Gateway]:
     state.mkdir(mode=0o700, parents=True)
     if catalog is not None:
         catalog.rename(state / "catalog.sqlite")
-    port = _free_port()
+    port = free_port()
     config = folder / name / "kuva-gateway.yaml"
     config.write_text(CONFIG.format(port=port))
     with (folder / name / "log").open("wb") as log:
         command = [sys.executable, "-m", "kuva_gateway", "run", "--config", str(config)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        wait(lambda: process.poll() is not None or _listens(port), f"the gateway {name}", pause=0.05)
+        wait_for(lambda: process.poll() is not None or listens(port), f"the gateway {name}", patience=PATIENCE)
         if process.poll() is not None:
             raise SystemExit((folder / name / "log").read_text(errors="replace")[-2000:])
         gateway = Gateway(name=name, port=port, pid=process.pid, state=state)
-        wait(gateway.settled, f"the gateway {name} to judge what is open", pause=1.0)
+        wait_for(gateway.settled, f"the gateway {name} to judge what is open", pause=1.0, patience=PATIENCE)
         yield gateway
     finally:
         process.terminate()
@@ -140,17 +112,6 @@ def running(name: str, folder: Path, catalog: Path | None) -> Iterator[Gateway]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # -- images ------------------------------------------------------------------------------------------------------------
@@ -210,7 +171,7 @@ def send(gateway: Gateway, files: Sequence[Path], associations: int) -> Round:
         _, errors = sender.communicate(timeout=PATIENCE)
         if sender.returncode != 0:
             raise SystemExit(f"storescu to {gateway.name}: {errors.decode(errors='replace')[-500:]}")
-    wait(gateway.done, "the catalog")
+    wait_for(gateway.done, "the catalog", pause=0.005, patience=PATIENCE)
     return Round(seconds=time.perf_counter() - started, cpu=cpu_seconds(gateway.pid) - before)
 
 

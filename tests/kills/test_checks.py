@@ -77,7 +77,7 @@ FIRST = "(time_ns, association, number) = (SELECT time_ns, association, number F
     ("what", "counted", "said"),
     [
         (lambda gateway: None, {}, ""),
-        (lambda gateway: a_file(gateway).unlink(), {"lost": 1}, "its file is gone"),
+        (lambda gateway: a_file(gateway).unlink(), {"lost": 1}, "its file cannot be read"),
         (change_a_bit, {"damaged": 1}, "is not the one of its name"),
         (leave_a_file, {}, "incoming/ holds 1 files"),
         (

@@ -6,11 +6,8 @@ Looks at the files and at the catalog of a gateway that has recovered and is gon
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import sqlite3
-import struct
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,6 @@ plain_modality = load_script("plain_modality")
 gateway_process = load_script("gateway_process")
 kill_senders = load_script("kill_senders")
 kill_checks = load_script("kill_checks")
-
-META_START = 128 + 4
-"""Bytes before the file meta information: preamble and DICM (PS3.10 7.1)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +52,9 @@ def judge(gateway: Any, promised: Any, started_ns: int, verdict: Verdict) -> Non
     verdict.acknowledged = len(wanted)
     with gateway.catalog() as catalog:
         judge_catalog(catalog, verdict)
-        files = catalogued(catalog)
+        files = kill_checks.catalogued(catalog)
     for uid, digest in wanted.items():
-        judge_instance(gateway.spool, uid, digest, files.get(uid, []), verdict)
+        kill_checks.check_instance(gateway.spool, uid, digest, files.get(uid, []), verdict)
     verdict.not_promised = len(set(files) - set(wanted))
     for uid in set(files) - set(promised.digests):
         verdict.say(f"{uid} is in the catalog and nobody sent it")
@@ -76,40 +70,6 @@ def judge_catalog(catalog: sqlite3.Connection, verdict: Verdict) -> None:
             verdict.say(f"the catalog's integrity check says: {line}")
     if catalog.execute("PRAGMA foreign_key_check").fetchall():
         verdict.say("the catalog has rows that refer to rows that are not there")
-
-
-def catalogued(catalog: sqlite3.Connection) -> dict[str, list[str]]:
-    """The digests of the current files, by SOP Instance UID."""
-    files: dict[str, list[str]] = defaultdict(list)
-    for uid, digest in catalog.execute("SELECT uid, digest FROM instances WHERE current"):
-        files[uid].append(bytes(digest).hex())
-    return files
-
-
-def judge_instance(spool: Path, uid: str, digest: str, files: list[str], verdict: Verdict) -> None:
-    """One acknowledged image: once in the catalog, and its file holds the data set that was sent."""
-    if len(files) != 1:
-        verdict.lost += 1
-        verdict.say(f"{uid} was acknowledged and the catalog has it {len(files)} times")
-        return
-    try:
-        content = (spool / "instances" / files[0][:2] / files[0]).read_bytes()
-    except OSError as error:
-        verdict.lost += 1
-        verdict.say(f"{uid} was acknowledged and its file cannot be read: {error.strerror}")
-        return
-    if hashlib.sha256(content).hexdigest() != files[0]:
-        verdict.damaged += 1
-        verdict.say(f"{uid} was acknowledged and its file is not the one of its name ({len(content)} bytes)")
-    elif hashlib.sha256(data_set(content)).hexdigest() != digest:
-        verdict.damaged += 1
-        verdict.say(f"{uid} was acknowledged and its file holds another data set")
-
-
-def data_set(content: bytes) -> memoryview:
-    """What follows the file meta information; its first element tells how long it is (PS3.10 7.1)."""
-    (length,) = struct.unpack_from("<I", content, META_START + 8)
-    return memoryview(content)[META_START + 12 + length :]
 
 
 def judge_receipts(gateway: Any, promised: Any, started_ns: int, verdict: Verdict) -> None:
