@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kuva_gateway.catalog.session import Session
+from kuva_gateway.dicom.amendments import patient_key
+
+__all__ = ["Identified", "link_document", "link_studies", "patient_key"]
 
 
 class Identified(NamedTuple):
@@ -19,14 +22,6 @@ class Identified(NamedTuple):
     uid: str
     accession_number: str
     patient_key: str
-
-
-def patient_key(patient_id: str) -> str:
-    """A patient id as it is compared: without case and blanks.
-
-    A personal identity code's separator stays: it is part of the identity.
-    """
-    return "".join(patient_id.split()).upper()
 
 
 def link_document(session: Session, document_id: int) -> list[int]:

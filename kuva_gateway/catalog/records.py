@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.config.delivery import Filter
+from kuva_gateway.dicom.amendments import Amendment
 from kuva_gateway.dicom.header import Header
 
 
@@ -191,6 +192,8 @@ class PendingInstance:
     """SHA-256 of the whole file, in hexadecimal: its name in the spool."""
     size: int
     """Bytes of the whole file."""
+    amendments: tuple[Amendment, ...] = ()
+    """What is to be applied to its study's instances; the file is as it was received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 Promises a text for any bytes and any character set, however wrong: a set that nobody knows is read as Latin-1, bytes
 that are not of their set become U+FFFD. Code extensions (ISO 2022) are followed as far as the data set names them.
 There are no NUL characters in what comes out of the functions for values: neither people nor databases can take them.
+Text goes back into bytes only where that is safe: in plain ASCII, and in single-byte sets and UTF-8 as the initial set.
 """
 
 from __future__ import annotations
@@ -145,3 +146,37 @@ def person_name(value: bytes, codecs: tuple[str, ...]) -> str:
 def clean(decoded: str) -> str:
     """``decoded`` with U+FFFD in place of NUL characters that are no padding."""
     return decoded.replace("\0", "\ufffd") if "\0" in decoded else decoded
+
+
+WIDENED = ("ISO_IR 100",)
+"""What a data set without a character set gets for a text in Latin-1: its other bytes mean the same in it."""
+
+_WRITTEN = {**{f"ISO_IR {number}": codec for number, codec in _SINGLE_BYTE.items() if number not in ("6", "13")}}
+_WRITTEN |= {f"ISO 2022 IR {number}": codec for number, codec in _SINGLE_BYTE.items() if number not in ("6", "13")}
+_WRITTEN["ISO_IR 192"] = "utf-8"
+_UNNAMED = ((), ("ISO_IR 6",))
+
+
+def encode(value: str, character_set: tuple[str, ...]) -> tuple[bytes, tuple[str, ...]]:
+    """``value`` as bytes for a data set with this character set, and the character set that it then must name.
+
+    Raises
+    ------
+    UnicodeEncodeError
+        The set cannot hold it; an escape to another set is not tried.
+    """
+    if value.isascii():
+        return value.encode("ascii"), character_set
+    if character_set in _UNNAMED:
+        return value.encode(_LATIN_1), WIDENED
+    codec = _WRITTEN.get(character_set[0], "ascii")
+    return value.encode(codec), character_set
+
+
+def writable(value: str, character_set: tuple[str, ...]) -> bool:
+    """Whether :func:`encode` can write it."""
+    try:
+        encode(value, character_set)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Delivery of instances to one destination over C-STORE, each as the bytes that are stored.
+"""Delivery of instances to one destination over C-STORE, each as :mod:`.outgoing` has it: as stored, or amended.
 
 Promises: every instance is sent at most once per call, in the transfer syntax in which it is stored; ``on_answer`` is
 called once for each instance that has an outcome, in the order of sending, before the next one is sent; nothing but the
@@ -8,44 +8,22 @@ is not sent). Retries nothing and never sleeps.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
 
-from kuva_gateway.dicom import part10
+from kuva_gateway.dicom.amending import AmendingError
 from kuva_gateway.dicom.header import HeaderError
 from kuva_gateway.errors import DamageError, GatewayError
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_break, judge_call
 from kuva_gateway.forward.contexts import Group, Pair, split
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.forward.outgoing import OpenFile, Sendable, open_outgoing
 from kuva_gateway.network import errors
 from kuva_gateway.network.records import AcceptedContext
 from kuva_gateway.network.requestor import RequestorAssociation
 
-
-class Sendable(Protocol):
-    """What delivery needs to know of an instance; the catalog's PendingInstance is one."""
-
-    @property
-    def instance_id(self) -> int: ...
-
-    @property
-    def sop_class(self) -> str: ...
-
-    @property
-    def sop_instance(self) -> str: ...
-
-    @property
-    def transfer_syntax(self) -> str: ...
-
-    @property
-    def digest(self) -> str: ...
-
-
-OpenFile = Callable[[str], BinaryIO]  # digest -> the stored file, at its first byte
 OnAnswer = Callable[[Sendable, Outcome], None]
 
 
@@ -156,19 +134,18 @@ class _Attempt:
 
     def _store(self, association: RequestorAssociation, context: AcceptedContext, instance: Sendable) -> Outcome:
         try:
-            with self.open_file(instance.digest) as file:
-                offset, length = _data_set(file, instance)
+            with open_outgoing(self.open_file, instance) as data:
                 answer = association.store(
                     context,
                     sop_class=instance.sop_class,
                     sop_instance=instance.sop_instance,
-                    descriptor=file.fileno(),
-                    offset=offset,
-                    length=length,
+                    data=data,
                     priority=self.priority,
                 )
         except errors.NetworkError as error:
             return judge_break(error)
+        except AmendingError as error:
+            return outcome.not_amendable(str(error))
         except (OSError, HeaderError, DamageError) as error:
             return _judge_file(error)
         return outcome.classify(answer.status, answer.comment)
@@ -193,12 +170,3 @@ def _judge_file(error: OSError | HeaderError | DamageError) -> Outcome:
     if isinstance(failed, OSError) and not isinstance(failed, FileNotFoundError):
         return outcome.not_read_now(failed.strerror or type(failed).__name__)
     return outcome.unreadable(str(error) if isinstance(error, GatewayError) else type(error).__name__)
-
-
-def _data_set(file: BinaryIO, instance: Sendable) -> tuple[int, int]:
-    """Where the data set begins in the stored file, and how many bytes it has."""
-    meta = part10.read_meta(file)
-    if (meta.sop_instance, meta.transfer_syntax) != (instance.sop_instance, instance.transfer_syntax):
-        raise DamageError("the stored file is of another instance or transfer syntax than the catalog says")
-    size = os.fstat(file.fileno()).st_size
-    return meta.dataset_offset, size - meta.dataset_offset

@@ -167,6 +167,13 @@ def unreadable(comment: str) -> Outcome:
     )
 
 
+def not_amendable(comment: str) -> Outcome:
+    """The study's amendments cannot be applied to this instance; it does not go without them."""
+    return Outcome(
+        kind=Kind.PERSON, scope=Scope.INSTANCE, code="amendment", meaning="instance cannot be amended", comment=comment
+    )
+
+
 class Missing(StrEnum):
     """What a failed storage commitment of one instance asks for (STC-01)."""
 

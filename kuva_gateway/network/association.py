@@ -6,7 +6,7 @@ Everything but :meth:`Association.abort` belongs to the thread that owns the ass
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from kuva_gateway.network import commands
@@ -15,7 +15,7 @@ from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import NetworkError, NoContext, ProtocolViolation, Stopped
 from kuva_gateway.network.pdus import UNEXPECTED_PDU, fragments
 from kuva_gateway.network.records import AcceptedContext, ActionAnswer, StoreAnswer, Traffic
-from kuva_gateway.network.sending import FileSlice, send_file
+from kuva_gateway.network.sending import Part, length_of, send_parts
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import Transport
@@ -141,21 +141,19 @@ class Association(Wire):
         *,
         sop_class: str,
         sop_instance: str,
-        descriptor: int,
-        offset: int,
-        length: int,
+        data: Sequence[Part],
         priority: int = commands.PRIORITY_MEDIUM,
         move_originator: str = "",
         move_originator_id: int | None = None,
     ) -> StoreAnswer:
-        """C-STORE of ``length`` bytes of an open file from ``offset`` (the data set without its meta information).
+        """C-STORE of a data set (without its meta information) that stands in parts of open files and in bytes.
 
         Raises
         ------
         NetworkError
             There is no answer; ``sent`` says whether the peer may have the instance all the same.
         DamageError
-            The file is not what the arguments say; the association was aborted.
+            A file is not what the parts say; the association was aborted.
         """
         command = Command(
             field=commands.C_STORE_RQ,
@@ -166,8 +164,7 @@ class Association(Wire):
             move_originator=move_originator,
             move_originator_id=move_originator_id,
         )
-        source = FileSlice(descriptor=descriptor, offset=offset, length=length)
-        answer, _ = self._exchange(context, command, source=source)
+        answer, _ = self._exchange(context, command, source=data)
         self._instances_sent += 1
         return StoreAnswer(status=answer.status or 0, comment=answer.error_comment, offending=answer.offending)
 
@@ -207,7 +204,7 @@ class Association(Wire):
         command: Command,
         *,
         data_set: bytes | None = None,
-        source: FileSlice | None = None,
+        source: Sequence[Part] | None = None,
     ) -> tuple[Command, bytes | None]:
         """Send a request, wait for its response; what comes meanwhile is looked after."""
         command.message_id = next(self._message_ids)
@@ -237,7 +234,7 @@ class Association(Wire):
         return answer, reply
 
     def _send_request(
-        self, context: AcceptedContext, command: Command, data_set: bytes | None, source: FileSlice | None
+        self, context: AcceptedContext, command: Command, data_set: bytes | None, source: Sequence[Part] | None
     ) -> int:
         if source is None:
             self.write_message(context, command, data_set)
@@ -250,8 +247,8 @@ class Association(Wire):
                 raise ended
             self.write(view, allowance)
 
-        send_file(write, announcement, context.id, self.room, source)
-        return source.length
+        send_parts(write, announcement, context.id, self.room, source)
+        return length_of(source)
 
     def _meanwhile(self, context: AcceptedContext, command: Command, allowance: Allowance) -> bool:
         """A command came while we wait for something else; True when it was a request and was served."""

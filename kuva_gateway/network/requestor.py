@@ -28,7 +28,7 @@ from kuva_gateway.network.errors import (
 )
 from kuva_gateway.network.negotiation import agree_as_requestor, read_items, request_bytes
 from kuva_gateway.network.records import AcceptedContext, ProposedContext, Role, Target
-from kuva_gateway.network.sending import FileSlice
+from kuva_gateway.network.sending import Part
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
@@ -125,7 +125,7 @@ class RequestorAssociation(Association):
         command: Command,
         *,
         data_set: bytes | None = None,
-        source: FileSlice | None = None,
+        source: Sequence[Part] | None = None,
     ) -> tuple[Command, bytes | None]:
         with self._in_use():
             return super()._exchange(context, command, data_set=data_set, source=source)

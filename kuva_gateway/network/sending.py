@@ -1,4 +1,4 @@
-"""A data set from an open file onto the wire, without decoding it and without a copy of the whole.
+"""A data set onto the wire, from open files and from bytes in memory, without decoding it or copying the whole.
 
 One buffer of the pool is filled with PDU headers and, by one scattered read, with the file's bytes between them; then
 it leaves in one write. The command set that announces the data set goes ahead in the same write, so a small instance
@@ -8,8 +8,9 @@ costs one read and one write.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from kuva_gateway.errors import DamageError
 from kuva_gateway.network import pdus
@@ -28,15 +29,24 @@ class FileSlice:
     length: int
 
 
-def send_file(
-    write: Callable[[memoryview], None], announcement: bytes, context: int, room: int, source: FileSlice
+Part: TypeAlias = bytes | FileSlice
+"""A stretch of a data set: what was changed of it, or what stands in a file."""
+
+
+def length_of(parts: Sequence[Part]) -> int:
+    """Bytes of all ``parts``."""
+    return sum(part.length if isinstance(part, FileSlice) else len(part) for part in parts)
+
+
+def send_parts(
+    write: Callable[[memoryview], None], announcement: bytes, context: int, room: int, parts: Sequence[Part]
 ) -> None:
     """Write ``announcement`` (the command's PDUs) and then the data set on ``context``, ``room`` bytes to a fragment.
 
     Raises
     ------
     DamageError
-        The file is shorter than ``source`` says, or cannot be read.
+        A file is shorter than its slice says, or cannot be read.
     """
     buffer = POOL.take()
     try:
@@ -46,18 +56,58 @@ def send_file(
             used = 0
         else:
             buffer[:used] = announcement
-        offset, left = source.offset, source.length
+        source = _Source(parts)
+        left = length_of(parts)
         while True:
             slices, used, taken = _lay_out(buffer, used, context, room, left)
-            _read(source.descriptor, slices, offset, taken)
+            source.fill(slices, taken)
             write(buffer[:used])
-            offset += taken
             left -= taken
             used = 0
             if not left:
                 return
     finally:
         POOL.give(buffer)
+
+
+class _Source:
+    """Parts one after the other; what lies in one file is read at one go."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._waiting = iter(parts)
+        self._part: Part = b""
+        self._done = 0
+
+    def fill(self, gaps: list[memoryview], count: int) -> None:
+        """Fill ``gaps``, which take ``count`` bytes together."""
+        part = self._part if self._left() else self._next(count)
+        if isinstance(part, FileSlice) and self._left() >= count:
+            _read(part.descriptor, gaps, part.offset + self._done, count)
+            self._done += count
+            return
+        for gap in gaps:
+            self._fill_one(gap)
+
+    def _fill_one(self, gap: memoryview) -> None:
+        while gap:
+            part = self._part if self._left() else self._next(len(gap))
+            size = min(self._left(), len(gap))
+            if isinstance(part, FileSlice):
+                _read(part.descriptor, [gap[:size]], part.offset + self._done, size)
+            else:
+                gap[:size] = part[self._done : self._done + size]
+            self._done += size
+            gap = gap[size:]
+
+    def _left(self) -> int:
+        part = self._part
+        return (part.length if isinstance(part, FileSlice) else len(part)) - self._done
+
+    def _next(self, wanted: int) -> Part:
+        self._part, self._done = b"", 0
+        while wanted and not self._left():
+            self._part = next(self._waiting)
+        return self._part
 
 
 def _lay_out(

@@ -19,8 +19,9 @@ from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
-from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
+from kuva_gateway.forward.deliver import Delivery, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.queue.attempts import at_delivery

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pynetdicom import AE
 
 from kuva_gateway.network import NetworkError, Timers, connect
+from kuva_gateway.network.sending import FileSlice
 from tests.unit.network.peers import CT, EXPLICIT, propose, target
 
 TIME = 0.5
@@ -56,9 +57,7 @@ class Ours(Sending):
                     association.contexts[1],
                     sop_class=CT,
                     sop_instance="1.2.3.4",
-                    descriptor=descriptor,
-                    offset=0,
-                    length=self.size,
+                    data=[FileSlice(descriptor=descriptor, offset=0, length=self.size)],
                 )
                 return STORED if answer.status == 0 else NOT_SENT
         except NetworkError as error:

@@ -54,6 +54,7 @@ class Archive:
     script: Script
     port: int = 0
     stored: list[tuple[str, str, str]] = field(default_factory=list)  # SOP instance, transfer syntax, digest
+    data: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     asked: list[tuple[str, list[Reference]]] = field(default_factory=list)
     answers: list[int | None] = field(default_factory=list)  # to our reports
@@ -75,7 +76,8 @@ class Archive:
             return 0x0000
         status = self.script.status(uid)
         if status == 0 or status in (0x0001, 0x0107, 0x0116) or status >> 12 == 0xB:
-            digest = hashlib.sha256(event.request.DataSet.getvalue()).hexdigest()
+            self.data[uid] = event.request.DataSet.getvalue()
+            digest = hashlib.sha256(self.data[uid]).hexdigest()
             self.stored.append((uid, str(event.context.transfer_syntax), digest))
         if self.script.silent_at(uid):
             self.leaving.wait(30)

@@ -13,6 +13,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
 from kuva_gateway.dicom import part10, syntaxes
+from kuva_gateway.dicom.amendments import Amendment
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -30,6 +31,7 @@ class Stored:
     digest: str
     size: int
     data_set_digest: str
+    amendments: tuple[Amendment, ...] = ()
 
 
 class Shelf:

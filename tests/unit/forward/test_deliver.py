@@ -17,8 +17,9 @@ from pynetdicom import AllStoragePresentationContexts
 
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.call import Call, echo, probe
-from kuva_gateway.forward.deliver import Delivery, Sendable, deliver
+from kuva_gateway.forward.deliver import Delivery, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.timers import Timers
 from tests.support import dcmtk, dcmtk_environment, free_port, wait_until
 from tests.unit.forward.archive import Script, running

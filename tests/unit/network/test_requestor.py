@@ -25,6 +25,7 @@ from kuva_gateway.network import (
     Role,
     connect,
 )
+from kuva_gateway.network.sending import FileSlice
 from tests.support import dcmtk, dcmtk_environment, free_port, wait_until
 from tests.unit.network.peers import (
     COMMITMENT,
@@ -81,9 +82,7 @@ def send(association: RequestorAssociation, path: Path, **more: object):
             association.context_for(sop_class, str(meta.TransferSyntaxUID)),
             sop_class=sop_class,
             sop_instance=str(meta.MediaStorageSOPInstanceUID),
-            descriptor=file.fileno(),
-            offset=offset,
-            length=path.stat().st_size - offset,
+            data=[FileSlice(descriptor=file.fileno(), offset=offset, length=path.stat().st_size - offset)],
             **more,
         )
 
@@ -136,7 +135,10 @@ def test_every_length_arrives_whole_in_every_size_of_pdu(tmp_path, room, length)
     ):
         association.room = room - 6 if room else 262_132
         answer = association.store(
-            association.contexts[1], sop_class=CT, sop_instance="1.2", descriptor=file.fileno(), offset=6, length=length
+            association.contexts[1],
+            sop_class=CT,
+            sop_instance="1.2",
+            data=[FileSlice(descriptor=file.fileno(), offset=6, length=length)],
         )
     assert answer.status == 0
     assert services.stored[0].data == path.read_bytes()[6:]

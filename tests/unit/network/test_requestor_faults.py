@@ -31,6 +31,7 @@ from kuva_gateway.network import (
     pdus,
     requestor,
 )
+from kuva_gateway.network.sending import FileSlice
 from tests.support import free_port, wait_until
 from tests.unit.network.peers import (
     COMMITMENT,
@@ -231,7 +232,10 @@ def test_the_time_for_a_response_grows_with_the_object(tmp_path):
         path.open("rb") as file,
     ):
         answer = association.store(
-            association.contexts[1], sop_class=CT, sop_instance="1.2", descriptor=file.fileno(), offset=0, length=10**6
+            association.contexts[1],
+            sop_class=CT,
+            sop_instance="1.2",
+            data=[FileSlice(descriptor=file.fileno(), offset=0, length=10**6)],
         )
     assert answer.status == 0
 
@@ -242,7 +246,10 @@ def big_store(port: int, path: Path, timers: Timers = QUICK, size: int = 40_000_
     association = connect(target(port), propose((CT, EXPLICIT)), timers=timers)
     with path.open("rb") as file, pytest.raises(NetworkError) as caught:
         association.store(
-            association.contexts[1], sop_class=CT, sop_instance="1.2", descriptor=file.fileno(), offset=0, length=size
+            association.contexts[1],
+            sop_class=CT,
+            sop_instance="1.2",
+            data=[FileSlice(descriptor=file.fileno(), offset=0, length=size)],
         )
     return caught.value
 
@@ -401,9 +408,7 @@ def test_a_file_that_shrank_is_damage_and_the_peer_gets_an_abort(tmp_path):
                 association.contexts[1],
                 sop_class=CT,
                 sop_instance="1.2",
-                descriptor=file.fileno(),
-                offset=0,
-                length=2000,
+                data=[FileSlice(descriptor=file.fileno(), offset=0, length=2000)],
             )
         wait_until(lambda: services.ended)
     assert not any(received.ended == "finished" for received in services.stored)

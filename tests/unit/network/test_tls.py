@@ -26,6 +26,7 @@ from kuva_gateway.network import (
     connect,
     server_context,
 )
+from kuva_gateway.network.sending import FileSlice
 from tests.support import dcmtk, dcmtk_environment, wait_until
 from tests.unit.network.peers import (
     CT,
@@ -92,9 +93,7 @@ def test_both_sides_show_their_certificates_and_data_passes_whole(mutual, ours, 
                     association.contexts[3],
                     sop_class=CT,
                     sop_instance="1.2.3",
-                    descriptor=file.fileno(),
-                    offset=0,
-                    length=3_000_000,
+                    data=[FileSlice(descriptor=file.fileno(), offset=0, length=3_000_000)],
                 )
                 assert answer.status == 0
         wait_until(lambda: services.ended)
@@ -206,9 +205,7 @@ def test_a_tls_peer_that_stops_reading_is_noticed(mutual, ours, files, tmp_path)
                 association.contexts[1],
                 sop_class=CT,
                 sop_instance="1.2",
-                descriptor=file.fileno(),
-                offset=0,
-                length=8_000_000,
+                data=[FileSlice(descriptor=file.fileno(), offset=0, length=8_000_000)],
             )
         release.set()
     assert (caught.value.phase, caught.value.sent) == ("send", False)

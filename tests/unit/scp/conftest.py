@@ -34,6 +34,7 @@ from kuva_gateway.network import (
     connect,
 )
 from kuva_gateway.network.negotiation import request_bytes
+from kuva_gateway.network.sending import FileSlice
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.refusal import RefusalLike
 from kuva_gateway.spool import Arrival, Spool
@@ -194,9 +195,7 @@ def store(
             association.contexts[context],
             sop_class=sop_class,
             sop_instance=sop_instance,
-            descriptor=descriptor,
-            offset=0,
-            length=len(data),
+            data=[FileSlice(descriptor=descriptor, offset=0, length=len(data))],
         )
     finally:
         os.close(descriptor)
