@@ -17,7 +17,7 @@ from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply
-from kuva_gateway.catalog.summary import Summary, load_summaries, write_summaries
+from kuva_gateway.catalog.summary import Summary, load_summaries, refresh_amended, write_summaries
 from kuva_gateway.dicom.header import Header, to_json
 from kuva_gateway.errors import StateError
 from kuva_gateway.spool.receipt import Arrival
@@ -335,6 +335,7 @@ class _Batch:
         for table, columns in _CHILDREN.items():
             marks = ", ".join("?" * len(columns))
             self.session.many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", self.new[table])
+        refresh_amended(self.session, [study.id for study in touched if not study.new])
         self.session.change_in("UPDATE instances SET current = 0 WHERE id IN {}", self.replaced)
         self.session.change_in(
             "DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", self.replaced

@@ -1,7 +1,7 @@
 """Which documents belong to which studies: by Study Instance UID, else by accession number and patient.
 
-Links are made when a document comes and when a study comes, whichever is second, and are never taken away: a document
-that is superseded stays linked and is no longer current.
+Links are made when a document comes and when a study comes, whichever is second. A document that is superseded stays
+linked and is no longer current; only an amendment of the study's own accession number or patient takes links away.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.dicom.amendments import patient_key
 
-__all__ = ["Identified", "link_document", "link_studies", "patient_key"]
+__all__ = ["Identified", "link_document", "link_studies", "patient_key", "unlink_others"]
 
 
 class Identified(NamedTuple):
@@ -70,6 +70,18 @@ def link_studies(session: Session, studies: Sequence[Identified]) -> None:
             if linked_by == "study_uid" or study.patient_key
             for document_id in named.get(key, ())
         ],
+    )
+
+
+def unlink_others(session: Session, study_id: int, accession_number: str, patient: str) -> None:
+    """Take away the study's links by accession number that do not hold for this accession number and patient."""
+    session.execute(
+        "DELETE FROM links WHERE study_id = ? AND linked_by = 'accession' AND NOT EXISTS (SELECT 1 "
+        "FROM document_references r JOIN documents d ON d.id = r.document_id WHERE r.document_id = links.document_id "
+        "AND r.what = 'accession' AND r.value = ? AND d.patient_key = ?)",
+        study_id,
+        accession_number,
+        patient,
     )
 
 

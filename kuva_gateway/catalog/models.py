@@ -239,3 +239,37 @@ class Code(Table):
     class Meta:
         table_name = "codes"
         indexes = ((("code", "scheme", "valid_from"), True),)
+
+
+class Amendment(Table):
+    """What is to be changed of a study's instances while they are sent; what was received stays as it is."""
+
+    id = AutoField()
+    study = ForeignKeyField(Study, index=True)
+    origin = TextField(help_text="person, link, issuer or mapping")
+    revision = IntegerField(help_text="the study's revision when it was made")
+    patient = TextField(default="", help_text="only instances with this patient id, as patient_key has it")
+    issuer = TextField(default="", help_text="with patient: only ids of this issuer, or of none")
+    where_absent = TextField(default="", help_text="only instances without this attribute")
+    changes = TextField(help_text=AS_JSON)
+    actor = TextField()
+    at = BigIntegerField()
+    reason = TextField()
+
+    class Meta:
+        table_name = "amendments"
+
+
+class PatientLink(Table):
+    """One patient id stands for another: for every study that is not delivered, and for those that still come."""
+
+    id = AutoField()
+    patient = TextField(index=True, help_text="the old id, as patient_key has it")
+    issuer = TextField(default="", help_text="only where the old id is of this issuer, or of none")
+    changes = TextField(help_text=AS_JSON)
+    actor = TextField()
+    at = BigIntegerField()
+    reason = TextField()
+
+    class Meta:
+        table_name = "patient_links"

@@ -5,14 +5,14 @@ Times are aware datetimes in UTC; ids are the catalog's own integers and mean no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.config.delivery import Filter
-from kuva_gateway.dicom.amendments import Amendment
+from kuva_gateway.dicom.amendments import Amendment, Value
 from kuva_gateway.dicom.header import Header
 
 
@@ -90,17 +90,60 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatientLink:
+    """One patient id stands for another (a temporary one for a personal identity code, mostly)."""
+
+    id: int
+    patient: str
+    """The old id, as :func:`~kuva_gateway.dicom.amendments.patient_key` has it."""
+    issuer: str
+    """Only where the old id is of this issuer or of none; "": of any."""
+    changes: Mapping[str, Value]
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Something that has the study's accession number, and another patient id."""
+
+    what: str
+    """``study`` or ``document``."""
+    uid: str
+    """Its Study Instance UID or OID."""
+    patient_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """What linking two patient ids changed."""
+
+    amended: tuple[str, ...]
+    """Study Instance UIDs that have the new id now."""
+    delivered: tuple[str, ...]
+    """Those that have been delivered with the old one: they must be withdrawn first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study and everything that its verdict depends on, read in one transaction."""
 
     study: StudyRecord
     facts: tuple[FactSet, ...]
+    """With the study's amendments applied: what would be delivered."""
     documents: tuple[LinkedDocument, ...]
     instance_findings: tuple[InstanceFinding, ...]
     revision: int
     facts_version: int
     delivered: bool
     rejection: Rejection | None = None
+    received: tuple[FactSet, ...] = ()
+    """The same as they came."""
+    amendments: tuple[Amendment, ...] = ()
+    links: tuple[PatientLink, ...] = ()
+    """Links of the study's patient ids, and of what they lead to."""
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 class FindingLike(Protocol):

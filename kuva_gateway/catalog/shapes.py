@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from kuva_gateway.catalog.amended import amendments_shown
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.session import Row, Session, iso
 
@@ -21,7 +22,7 @@ _ENTRY = (
 
 
 def studies(session: Session, rows: list[Row]) -> list[Object]:
-    """Rows of ``studies`` as JSON objects, each with its present findings, its documents and its entries."""
+    """Rows of ``studies`` as JSON objects, each with its findings, documents, amendments and entries."""
     ids = [row["id"] for row in rows]
     findings = _grouped(
         session.rows_in(
@@ -37,12 +38,14 @@ def studies(session: Session, rows: list[Row]) -> list[Object]:
             ids,
         )
     )
+    amendments = amendments_shown(session, ids)
     entries = _grouped(session.rows_in(_ENTRY + " WHERE e.study_id IN {} ORDER BY e.id", ids))
     return [
         {
             **study(row),
             "findings": [finding(one) for one in findings.get(row["id"], [])],
             "documents": [document(one) for one in documents.get(row["id"], [])],
+            "amendments": amendments.get(row["id"], []),
             "entries": [entry(one) for one in entries.get(row["id"], [])],
         }
         for row in rows

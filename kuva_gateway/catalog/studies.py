@@ -7,12 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kuva_gateway.catalog import shapes
+from kuva_gateway.catalog.amended import amended_sets, amendments_of
+from kuva_gateway.catalog.amendments import amend, replace_following
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.documents import from_json as document_from_json
+from kuva_gateway.catalog.links import patient_key
+from kuva_gateway.catalog.patients import links_of
 from kuva_gateway.catalog.records import (
     FactSet,
     InstanceFinding,
     LinkedDocument,
+    Neighbour,
     Rejection,
     StudyRecord,
     StudyView,
@@ -26,12 +31,14 @@ from kuva_gateway.dicom.header import from_json
 from kuva_gateway.errors import NotFoundError
 
 __all__ = [
+    "amend",
     "find",
     "listing",
     "recheck",
     "record_verdict",
     "reject",
     "release",
+    "replace_following",
     "settle",
     "show",
     "to_judge",
@@ -39,6 +46,10 @@ __all__ = [
     "unsettled",
     "view",
 ]
+
+
+MOST_NEIGHBOURS = 100
+"""Studies and documents with one accession number that are looked at."""
 
 
 def find(catalog: Catalog, uid: str) -> StudyRecord | None:
@@ -182,16 +193,49 @@ def view(catalog: Catalog, uid: str) -> StudyView:
     with catalog.read() as session:
         row = _row(session, uid)
         study = _record(row)
+        received = _facts(session, study.id)
+        amendments = amendments_of(session, [study.id]).get(study.id, ())
         return StudyView(
             study=study,
-            facts=_facts(session, study.id),
+            facts=amended_sets(received, amendments),
             documents=_documents(session, study.id),
             instance_findings=_observed(session, study.id),
             revision=study.revision,
             facts_version=study.facts_version,
             delivered=study.delivered,
             rejection=_rejection(row),
+            received=received,
+            amendments=amendments,
+            links=links_of(session, received, amendments),
+            neighbours=_neighbours(session, study),
         )
+
+
+def _neighbours(session: Session, study: StudyRecord) -> tuple[Neighbour, ...]:
+    """Studies and documents with the study's accession number and another patient id."""
+    if not study.accession_number:
+        return ()
+    key = patient_key(study.patient_id)
+    studies = session.rows(
+        "SELECT uid, patient_key FROM studies WHERE accession_number = ? AND patient_key <> ? AND id <> ? "
+        "ORDER BY id LIMIT ?",
+        study.accession_number,
+        key,
+        study.id,
+        MOST_NEIGHBOURS,
+    )
+    documents = session.rows(
+        "SELECT d.identifier AS uid, d.patient_key FROM document_references r JOIN documents d ON d.id = r.document_id "
+        "WHERE r.what = 'accession' AND r.value = ? AND d.patient_key <> ? AND d.current = 1 ORDER BY d.id LIMIT ?",
+        study.accession_number,
+        key,
+        MOST_NEIGHBOURS,
+    )
+    return tuple(
+        Neighbour(what=what, uid=row["uid"], patient_key=row["patient_key"])
+        for what, rows in (("study", studies), ("document", documents))
+        for row in rows
+    )
 
 
 def _rejection(row: Row) -> Rejection | None:

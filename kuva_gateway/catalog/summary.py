@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kuva_gateway.catalog import totals
-from kuva_gateway.catalog.links import Identified, link_studies, patient_key
+from kuva_gateway.catalog.amended import amendments_of
+from kuva_gateway.catalog.links import Identified, link_studies, patient_key, unlink_others
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_histories
 from kuva_gateway.clinical.codes import CodeSource, agreed_code, code_sources
+from kuva_gateway.dicom.amendments import amended
 from kuva_gateway.dicom.header import Header, from_json
 
 _FIRST = ("id", "uid", "state", "revision", "peer", "receiving_since")
@@ -166,12 +168,48 @@ def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
     )
 
 
+def refresh_summaries(session: Session, study_ids: Iterable[int]) -> None:
+    """What amendments change of the studies' summaries, and their links to documents, anew.
+
+    A link by accession number that no longer holds is taken away: it was to another order's document.
+    """
+    ids = sorted(set(study_ids))
+    amendments = amendments_of(session, ids)
+    for row in session.rows_in("SELECT id, uid, patient_id, accession_number FROM studies WHERE id IN {}", ids):
+        sets = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", row["id"])
+        headers = [amended(from_json(one["facts"]), amendments.get(row["id"], ())) for one in sets]
+        patient_id = next((one.patient_id for one in headers if one.patient_id), "")
+        accession = next((one.accession_number for one in headers if one.accession_number), "")
+        session.execute(
+            "UPDATE studies SET patient_id = ?, patient_key = ?, accession_number = ?, procedure_code = ? WHERE id = ?",
+            patient_id,
+            patient_key(patient_id),
+            accession,
+            _agreed(headers),
+            row["id"],
+        )
+        if (patient_id, accession) != (row["patient_id"], row["accession_number"]):
+            unlink_others(session, row["id"], accession, patient_key(patient_id))
+            link_studies(session, [Identified(row["id"], row["uid"], accession, patient_key(patient_id))])
+
+
+def refresh_amended(session: Session, study_ids: Iterable[int]) -> None:
+    """The same for those among the studies that have amendments: what came now is amended as well."""
+    rows = session.rows_in("SELECT DISTINCT study_id FROM amendments WHERE study_id IN {}", study_ids)
+    if rows:
+        refresh_summaries(session, [row["study_id"] for row in rows])
+
+
 def _procedure_code(session: Session, study: Summary) -> str | None:
     """The code that every source in every fact set agrees on, or None; the new sets are not written yet."""
     headers = list(study.new_facts)
     if not study.new:
         written = session.rows("SELECT facts FROM fact_sets WHERE study_id = ?", study.id)
         headers += [from_json(row["facts"]) for row in written]
+    return _agreed(headers)
+
+
+def _agreed(headers: Iterable[Header]) -> str | None:
     sources: list[CodeSource] = []
     for header in headers:
         sources.extend(codes_named(header))

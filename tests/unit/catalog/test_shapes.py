@@ -64,6 +64,7 @@ def test_a_study_has_the_members_of_the_contract(hospital: Hospital) -> None:
                 "linked_by": "accession",
             }
         ],
+        "amendments": [],
         "entries": [
             {
                 "id": entry.id,

@@ -214,8 +214,6 @@ def test_group_lengths_that_are_there_stay_right(syntax: str) -> None:
     made = apply(data, syntax, identity(StudyDescription="GD1AD a longer one"))
     after = read_back(made, syntax)
     for number in (0x0008, 0x0010, 0x0020, 0x7FE0):
-        length = sum(0 if tag.element == 0 else 1 for tag in after.group_dataset(number))
-        assert length > 0
         assert told(made, number) == len(group(after, number))
 
 

@@ -1,0 +1,192 @@
+"""Patient ids that stand for others: a temporary id for a personal identity code, or one patient merged into another.
+
+Promises that a link counts for every study that has the old id and has not been delivered, at once, and for every one
+that comes later; that what was delivered is told of and not changed; and that several links lead on from one to the
+next without going round in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from kuva_gateway.catalog.amended import amended_sets, amendments_of, changes_from_json, changes_to_json
+from kuva_gateway.catalog.amendments import STUDY_ROW, may_be_amended, write
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.records import FactSet, Linked, PatientLink
+from kuva_gateway.catalog.session import Row, Session, moment
+from kuva_gateway.dicom.amendments import Amendment, Value, amended, issuer_of, patient_key
+from kuva_gateway.dicom.header import Header, from_json
+from kuva_gateway.errors import RefusedError
+
+_FARTHEST = 16
+"""Links that are followed one after the other at most."""
+
+
+def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: str = "", by: str, reason: str) -> Linked:
+    """Let ``changes`` (a new id with its issuer, a new name ...) count for the patient id ``old``; one transaction.
+
+    ``issuer``: only where the old id is of this issuer, or tells none. The same link again changes nothing that the
+    first did not.
+
+    Raises
+    ------
+    RefusedError
+        Without ``issuer``, the old id is here from several.
+    """
+    key = patient_key(old)
+    with catalog.write() as session:
+        studies = _with_patient(session, key)
+        if not issuer:
+            _refuse_several(session, studies, key)
+        session.insert(
+            "patient_links",
+            patient=key,
+            issuer=issuer,
+            changes=changes_to_json(changes),
+            actor=by,
+            at=session.at,
+            reason=reason,
+        )
+        done: list[str] = []
+        late: list[str] = []
+        for study in studies:
+            wanted = _lacking(session, study)
+            if wanted and may_be_amended(study):
+                write(session, study, wanted)
+                done.append(study["uid"])
+            elif wanted and study["state"] not in ("removed", "withdrawn"):
+                late.append(study["uid"])
+    return Linked(amended=tuple(done), delivered=tuple(late))
+
+
+def _with_patient(session: Session, key: str) -> list[Row]:
+    """Studies whose instances have the id: by their summary, and those with several patients by a look at each."""
+    rows = session.rows(STUDY_ROW + "WHERE patient_key = ? ORDER BY id", key)
+    seen = {row["id"] for row in rows}
+    mixed = session.rows_in(
+        STUDY_ROW + "WHERE id IN (SELECT f.study_id FROM findings f WHERE f.rule = 'PID-07') AND patient_key NOT IN {}",
+        [key],
+    )
+    return rows + [
+        row
+        for row in mixed
+        if row["id"] not in seen and any(patient_key(one.patient_id) == key for one in _headers(session, row["id"]))
+    ]
+
+
+def _headers(session: Session, study_id: int) -> list[Header]:
+    amendments = amendments_of(session, [study_id]).get(study_id, ())
+    rows = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study_id)
+    return [amended(from_json(row["facts"]), amendments) for row in rows]
+
+
+def _refuse_several(session: Session, studies: Sequence[Row], key: str) -> None:
+    issuers = {
+        issuer_of(header)
+        for study in studies
+        for header in _headers(session, study["id"])
+        if patient_key(header.patient_id) == key
+    } - {""}
+    if len(issuers) > 1:
+        raise RefusedError("the old id was given by several issuers: say which (--old-issuer)")
+
+
+def _lacking(session: Session, study: Row) -> list[Amendment]:
+    """The links' amendments that the study does not have yet."""
+    amendments = amendments_of(session, [study["id"]]).get(study["id"], ())
+    rows = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study["id"])
+    headers = [from_json(row["facts"]) for row in rows]
+    present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
+    links = _links(session, headers, amendments)
+    wanted = _wanted(headers, amendments, links)
+    return [one for one in wanted if (one.changes, one.patient, one.issuer) not in present]
+
+
+def links_of(session: Session, received: Sequence[FactSet], amendments: Sequence[Amendment]) -> tuple[PatientLink, ...]:
+    """The links of a study's patients, and those that these lead to; the oldest first."""
+    return _links(session, [one.header for one in received], amendments)
+
+
+def _links(session: Session, headers: Iterable[Header], amendments: Sequence[Amendment]) -> tuple[PatientLink, ...]:
+    own = _peoples(amendments)
+    waiting = {patient_key(amended(header, own).patient_id) for header in headers} - {""}
+    found: dict[int, PatientLink] = {}
+    seen: set[str] = set()
+    for _ in range(_FARTHEST):
+        waiting -= seen
+        if not waiting:
+            break
+        seen |= waiting
+        rows = session.rows_in("SELECT * FROM patient_links WHERE patient IN {} ORDER BY id", waiting)
+        found.update({row["id"]: _link(row) for row in rows})
+        waiting = {patient_key(str(one.changes.get("PatientID", ""))) for one in found.values()} - {""}
+    return tuple(found[link_id] for link_id in sorted(found))
+
+
+def _link(row: Row) -> PatientLink:
+    return PatientLink(
+        id=row["id"],
+        patient=row["patient"],
+        issuer=row["issuer"],
+        changes=changes_from_json(row["changes"]),
+        by=row["actor"],
+        at=moment(row["at"]),
+        reason=row["reason"],
+    )
+
+
+def _peoples(amendments: Iterable[Amendment]) -> tuple[Amendment, ...]:
+    return tuple(one for one in amendments if one.origin == "person")
+
+
+def wanted(
+    received: Sequence[FactSet], amendments: Sequence[Amendment], links: Sequence[PatientLink]
+) -> tuple[Amendment, ...]:
+    """The amendments that a study has by links: of its patients as they came, or as people amended them."""
+    return _wanted([one.header for one in received], amendments, links)
+
+
+def _wanted(
+    headers: Iterable[Header], amendments: Sequence[Amendment], links: Sequence[PatientLink]
+) -> tuple[Amendment, ...]:
+    own = _peoples(amendments)
+    found: dict[tuple[int, str], Amendment] = {}
+    for header in headers:
+        for one in _chain(amended(header, own), links):
+            found.setdefault((one.id, one.patient), _amendment(one))
+    return tuple(found.values())
+
+
+def _chain(header: Header, links: Sequence[PatientLink]) -> list[PatientLink]:
+    """The newest link of what a patient is called, then of the new id, and so on; each once."""
+    chain: list[PatientLink] = []
+    for _ in range(_FARTHEST):
+        matching = [one for one in links if one not in chain and _amendment(one).applies_to(header)]
+        facts = [one for one in matching if "PatientID" not in one.changes]
+        ids = [one for one in matching if "PatientID" in one.changes]
+        step = [*facts[-1:], *ids[-1:]]
+        if not step or any(one.patient == step[-1].patient and "PatientID" in one.changes for one in chain):
+            break
+        chain += step
+        for one in step:
+            header = amended(header, [_amendment(one)])
+        if not ids:
+            break
+    return chain
+
+
+def _amendment(one: PatientLink) -> Amendment:
+    return Amendment(
+        changes=one.changes,
+        origin="link",
+        by=one.by,
+        at=one.at,
+        reason=one.reason,
+        patient=one.patient,
+        issuer=one.issuer,
+    )
+
+
+def with_links(view_received: Sequence[FactSet], amendments: Sequence[Amendment]) -> tuple[FactSet, ...]:
+    """Fact sets with everything applied but what follows from the configuration."""
+    return amended_sets(view_received, [one for one in amendments if one.origin in ("person", "link")])
