@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kuva_gateway.clinical.cda import FI, V3, attribute, is_identifier, line_of, text_of
 from kuva_gateway.clinical.codes import PROCEDURE_SCHEMES
 from kuva_gateway.clinical.document_profile import Kind, Profile, kind_of_text
 from kuva_gateway.clinical.documents import DocumentError, Explained, ImagingDocument
@@ -18,9 +19,6 @@ from kuva_gateway.clinical.identifiers import HETU_ROOT, is_oid, normalise_hetu
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-V3: Final = "{urn:hl7-org:v3}"
-FI: Final = "{urn:hl7finland}"
-XSI_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 READY: Final = "3"
 """Record status "ready for archiving" in code system 1.2.246.537.5.40154."""
 _STUDY_PARENTS: Final = ("externalObservation", "externalDocument")
@@ -47,8 +45,10 @@ def extract(data: bytes, profile: Profile) -> Extraction:
         maximum_depth=profile.maximum_depth,
         maximum_elements=profile.maximum_elements,
     )
+    if str(root.tag).endswith("}EncryptedData"):
+        raise DocumentError("the document is encrypted; only plain ones can be read", line_of(root))
     if root.tag != f"{V3}ClinicalDocument":
-        raise DocumentError("the root element is not ClinicalDocument of urn:hl7-org:v3", _line(root))
+        raise DocumentError("the root element is not ClinicalDocument of urn:hl7-org:v3", line_of(root))
     return Extraction(root, profile)
 
 
@@ -62,6 +62,11 @@ class Extraction:
         self._header = [child for child in root if child.tag == f"{FI}localHeader"]
         self._found: list[Explained] = []
         self._document = self._read()
+
+    @property
+    def root(self) -> _Element:
+        """The root element, for those who read more of the document than its profile does."""
+        return self._root
 
     def document(self) -> ImagingDocument:
         """The document's record."""
@@ -129,7 +134,7 @@ class Extraction:
         """The attribute of every element at ``path`` from the root."""
         rule = f"{path.replace(V3, '').replace(FI, 'hl7fi:')}/@{name}"
         for element in self._root.findall(path):
-            yield _Text(_attribute(element, name), rule, _line(element))
+            yield _Text(attribute(element, name), rule, line_of(element))
 
     def _header_attribute(self, element: str, name: str) -> Iterator[_Text]:
         yield from self._attributes(f"{FI}localHeader/{FI}{element}", name)
@@ -139,48 +144,48 @@ class Extraction:
     def _oid(self) -> str:
         oid = self._one("oid", self._attributes(f"{V3}id", "root"))
         if not oid:
-            raise DocumentError("the document has no id of its own (ClinicalDocument/id/@root)", _line(self._root))
+            raise DocumentError("the document has no id of its own (ClinicalDocument/id/@root)", line_of(self._root))
         if not is_oid(oid):
             element = self._root.find(f"{V3}id")
-            line = None if element is None else _line(element)
+            line = None if element is None else line_of(element)
             raise DocumentError("the document's id is not a well-formed OID", line)
         return oid
 
     def _version(self) -> int:
         element = self._root.find(f"{V3}versionNumber")
-        text = _attribute(element, "value") if element is not None else ""
+        text = attribute(element, "value") if element is not None else ""
         if element is None or not text:
             return 1
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
-            raise DocumentError("the version number is not a whole number", _line(element))
-        self._explain("version", _Text(text, "versionNumber/@value", _line(element)))
+            raise DocumentError("the version number is not a whole number", line_of(element))
+        self._explain("version", _Text(text, "versionNumber/@value", line_of(element)))
         return int(text)
 
     def _replaced(self) -> Iterator[_Text]:
         for related in self._root.findall(f"{V3}relatedDocument"):
-            if _attribute(related, "typeCode") != "RPLC":
+            if attribute(related, "typeCode") != "RPLC":
                 continue
             for element in related.findall(f"{V3}parentDocument/{V3}id"):
                 rule = "relatedDocument[@typeCode='RPLC']/parentDocument/id/@root"
-                yield _Text(_attribute(element, "root"), rule, _line(element))
+                yield _Text(attribute(element, "root"), rule, line_of(element))
 
     def _patient(self) -> tuple[str, str]:
         """The patient's id and its root: the personal identity code when there are several ids."""
         elements = [
             element
             for element in self._root.findall(f"{V3}recordTarget/{V3}patientRole/{V3}id")
-            if _attribute(element, "extension")
+            if attribute(element, "extension")
         ]
         if not elements:
             return "", ""
-        chosen = next((one for one in elements if _attribute(one, "root") == HETU_ROOT), elements[0])
-        root = _attribute(chosen, "root")
-        value = _attribute(chosen, "extension")
+        chosen = next((one for one in elements if attribute(one, "root") == HETU_ROOT), elements[0])
+        root = attribute(chosen, "root")
+        value = attribute(chosen, "extension")
         if root == HETU_ROOT:
             value = normalise_hetu(value)
         rule = "recordTarget/patientRole/id"
-        self._explain("patient_id", _Text(value, f"{rule}/@extension", _line(chosen)))
-        self._explain("patient_id_root", _Text(root, f"{rule}/@root", _line(chosen)))
+        self._explain("patient_id", _Text(value, f"{rule}/@extension", line_of(chosen)))
+        self._explain("patient_id_root", _Text(root, f"{rule}/@root", line_of(chosen)))
         return value, root
 
     def _register_keeper(self) -> Iterator[_Text]:
@@ -195,11 +200,11 @@ class Extraction:
         for name in ("extension", "root", "code"):
             yield from self._header_attribute("patientRegistrySpecifier", name)
         for element in self._root.findall(f"{FI}localHeader/{FI}patientRegistrySpecifier"):
-            yield _Text(_text(element), "hl7fi:localHeader/hl7fi:patientRegistrySpecifier", _line(element))
+            yield _Text(text_of(element), "hl7fi:localHeader/hl7fi:patientRegistrySpecifier", line_of(element))
 
     def _title(self) -> Iterator[_Text]:
         for element in self._root.findall(f"{V3}title"):
-            yield _Text(_text(element), "title", _line(element))
+            yield _Text(text_of(element), "title", line_of(element))
 
     # -- the kind -----------------------------------------------------------------------------------------------------
 
@@ -215,13 +220,13 @@ class Extraction:
     def _kind_by_code(self) -> tuple[Kind, str, int | None] | None:
         for header in self._header:
             for element in header.iter(f"{FI}contentsCode"):
-                kind = self._profile.kind_of_code(_attribute(element, "code"))
+                kind = self._profile.kind_of_code(attribute(element, "code"))
                 if kind is not None:
-                    return kind, "code map, hl7fi:contentsCode/@code", _line(element)
+                    return kind, "code map, hl7fi:contentsCode/@code", line_of(element)
         for element in self._section_codes():
-            kind = self._profile.kind_of_code(_attribute(element, "code"))
+            kind = self._profile.kind_of_code(attribute(element, "code"))
             if kind is not None:
-                return kind, "code map, section/code/@code", _line(element)
+                return kind, "code map, section/code/@code", line_of(element)
         return None
 
     def _kind_by_stem(self) -> tuple[Kind, str, int | None] | None:
@@ -236,10 +241,10 @@ class Extraction:
         for title in self._title():
             yield "title", title.text, title.line
         for element in self._section_codes():
-            yield "section/code/@displayName", _attribute(element, "displayName"), _line(element)
+            yield "section/code/@displayName", attribute(element, "displayName"), line_of(element)
         for section in self._in_body("section"):
             for element in section.findall(f"{V3}title"):
-                yield "section/title", _text(element), _line(element)
+                yield "section/title", text_of(element), line_of(element)
 
     def _section_codes(self) -> Iterator[_Element]:
         for section in self._in_body("section"):
@@ -256,9 +261,9 @@ class Extraction:
         """Every UID that may name a study, in order of appearance."""
         for element in self._in_body("id", "value"):
             rule = _study_rule(element)
-            uid = _attribute(element, "root")
+            uid = attribute(element, "root")
             if rule and is_oid(uid):
-                yield _Text(uid, rule, _line(element))
+                yield _Text(uid, rule, line_of(element))
 
     def _accessions(self) -> tuple[tuple[str, str], ...]:
         """Every identifier in the body that may be an accession number; a person's code never is."""
@@ -266,57 +271,36 @@ class Extraction:
         found: dict[tuple[str, str], None] = {}
         for element in self._in_body("id", "value"):
             tag = element.tag.removeprefix(V3)
-            if tag == "value" and not _is_identifier(element):
+            if tag == "value" and not is_identifier(element):
                 continue
-            root = _attribute(element, "root")
-            extension = _attribute(element, "extension")
+            root = attribute(element, "root")
+            extension = attribute(element, "extension")
             if not extension or root == HETU_ROOT or (roots and root not in roots):
                 continue
             rule = "id/@extension" if tag == "id" else "value[@xsi:type='II']/@extension"
             shown = f"{extension} ({root})" if root else extension
-            self._explain("accessions", _Text(shown, rule, _line(element)))
+            self._explain("accessions", _Text(shown, rule, line_of(element)))
             found[root, extension] = None
         return tuple(found)
 
     def _codes(self) -> Iterator[_Text]:
         for element in self._in_body(*_CODED):
-            system = _attribute(element, "codeSystem")
+            system = attribute(element, "codeSystem")
             if any(system == scheme or system.startswith(f"{scheme}.") for scheme in PROCEDURE_SCHEMES):
                 tag = element.tag.removeprefix(V3)
-                yield _Text(_attribute(element, "code"), f"{tag}[@codeSystem={system}]/@code", _line(element))
-
-
-def _attribute(element: _Element, name: str) -> str:
-    value = element.get(name)
-    return "" if value is None else str(value).strip()
-
-
-def _text(element: _Element) -> str:
-    return " ".join("".join(str(part) for part in element.itertext()).split())
-
-
-def _is_identifier(element: _Element) -> bool:
-    """Whether ``xsi:type`` names the type II of CDA, with or without a prefix."""
-    prefix, _, name = _attribute(element, XSI_TYPE).rpartition(":")
-    return name == "II" and (not prefix or element.nsmap.get(prefix) == V3[1:-1])
+                yield _Text(attribute(element, "code"), f"{tag}[@codeSystem={system}]/@code", line_of(element))
 
 
 def _study_rule(element: _Element) -> str:
     """The rule by which an identifier may name a study; empty when none does."""
     if element.tag == f"{V3}value":
-        return "value[@xsi:type='II']/@root" if _is_identifier(element) else ""
+        return "value[@xsi:type='II']/@root" if is_identifier(element) else ""
     parent = element.getparent()
     if parent is None:
         return ""
     name = str(parent.tag).removeprefix(V3)
     if name in _STUDY_PARENTS:
         return f"{name}/id/@root"
-    if name == "observation" and _attribute(parent, "classCode") == "DGIMG":
+    if name == "observation" and attribute(parent, "classCode") == "DGIMG":
         return "observation[@classCode='DGIMG']/id/@root"
     return ""
-
-
-def _line(element: _Element) -> int | None:
-    """The element's line in the file."""
-    line: object = element.sourceline
-    return line if isinstance(line, int) else None

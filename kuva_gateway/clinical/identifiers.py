@@ -129,3 +129,10 @@ def is_organisation_oid(value: str) -> bool:
 def is_register_keeper_oid(value: str) -> bool:
     """Whether ``value`` names a register keeper: ``1.2.246.10.<organisation>.19.n``."""
     return is_oid(value) and _REGISTER_KEEPER.fullmatch(value) is not None
+
+
+def organisation_of(oid: str) -> str:
+    """The organisation below which an OID lies, ``1.2.246.10.<organisation>``; the OID itself when it lies elsewhere."""
+    if not is_organisation_oid(oid):
+        return oid
+    return ".".join(oid.split(".")[:5])
