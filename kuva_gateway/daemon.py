@@ -27,9 +27,10 @@ from kuva_gateway.control import ControlServer
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import new_uid
 from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.intake.authorizations import authorization_drop_folder
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import document_drop_folder
-from kuva_gateway.intake.drop_folder import DropFolder, Outcome
+from kuva_gateway.intake.drop_folder import Outcome
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.answering import Answering, WhenThere
@@ -100,6 +101,19 @@ def _stop_on_signals(stop: threading.Event) -> None:
             stop.set()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+def _teller(event: str) -> Callable[[Outcome], None]:
+    """One log line for each dropped file.
+
+    The file's name is somebody else's text and is left out; the reason is ours and quotes nothing.
+    """
+    intake_log = log.get_logger("intake")
+
+    def say(outcome: Outcome) -> None:
+        intake_log.info(event, outcome=outcome.what, why="; ".join(outcome.reason.splitlines()))
+
+    return say
 
 
 class Daemon:
@@ -203,7 +217,7 @@ class Daemon:
         admission = self._make_admission(catalog, runner, queue_log)
         answering = self._answering = self._make_answering(catalog, queue_log)
         self._undo.append(("reports to peers", lambda: answering.stop(self.configuration.drain_timeout)))
-        wakeups = self._make_wakeups(admission, runner, answering, self._document_folder(catalog), queue_log)
+        wakeups = self._make_wakeups(admission, runner, answering, self._drop_folders(catalog), queue_log)
         self._admission, self._runner, self._commitments = admission, runner, commitments
         commitments.start(lanes)
         self._undo.append(("commitment", commitments.stop))
@@ -293,7 +307,7 @@ class Daemon:
         )
 
     def _make_wakeups(
-        self, admission: Admission, runner: Runner, answering: Answering, folder: DropFolder, queue_log: Any
+        self, admission: Admission, runner: Runner, answering: Answering, folders: Mapping[str, Tick], queue_log: Any
     ) -> Wakeups:
         settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
         return Wakeups(
@@ -302,28 +316,36 @@ class Daemon:
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
                 "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
-                "documents": Tick(call=folder.scan, every=max(self.configuration.documents.scan_every, SHORTEST_TICK)),
+                **folders,
             },
             log=queue_log,
         )
 
-    def _document_folder(self, catalog: Catalog) -> DropFolder:
+    def _drop_folders(self, catalog: Catalog) -> dict[str, Tick]:
         configuration = self.configuration
-        intake_log = log.get_logger("intake")
-
-        def say(outcome: Outcome) -> None:
-            # The file's name is somebody else's text; the reason is ours and quotes nothing.
-            intake_log.info("document", outcome=outcome.what, why=outcome.reason)
-
-        return document_drop_folder(
+        documents = document_drop_folder(
             catalog,
             configuration.path(configuration.documents.drop_folder),
             kept_in=parts.accepted_documents(configuration),
             rejected=configuration.path(Path("documents/rejected")),
             profile=parts.document_profile(configuration),
             now=utc_now,
-            on_outcome=say,
+            on_outcome=_teller("document"),
         )
+        authorizations = authorization_drop_folder(
+            catalog,
+            configuration.path(configuration.authorizations.drop_folder),
+            kept_in=parts.accepted_authorizations(configuration),
+            rejected=configuration.path(Path("authorizations/rejected")),
+            now=utc_now,
+            on_outcome=_teller("authorization"),
+        )
+        return {
+            "documents": Tick(call=documents.scan, every=max(configuration.documents.scan_every, SHORTEST_TICK)),
+            "authorizations": Tick(
+                call=authorizations.scan, every=max(configuration.authorizations.scan_every, SHORTEST_TICK)
+            ),
+        }
 
     def _start_control(self) -> None:
         control = ControlServer(

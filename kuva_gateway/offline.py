@@ -17,6 +17,7 @@ from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import BusyError, GatewayError
+from kuva_gateway.intake.authorizations import import_authorization
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import import_document
 from kuva_gateway.lock import StateLock
@@ -69,6 +70,7 @@ def rebuild_catalog(
                 codes.store(catalog, kept)
             load_starter_codes(catalog)
             documents, unreadable = _documents(configuration, catalog)
+            authorizations, unreadable_authorizations = _authorizations(configuration, catalog)
             listed = codes.count(catalog)
     return {
         "instances": summary.instances,
@@ -77,6 +79,8 @@ def rebuild_catalog(
         "unreadable_instances": len(summary.bad),
         "documents": documents,
         "unreadable_documents": unreadable,
+        "authorizations": authorizations,
+        "unreadable_authorizations": unreadable_authorizations,
         "codes": listed,
         "decisions_kept": sound,
     }
@@ -106,10 +110,20 @@ def _documents(configuration: Configuration, catalog: Catalog) -> tuple[int, int
     """Catalogue the kept documents again, the oldest file first; returns how many, and how many cannot be read."""
     folder = parts.accepted_documents(configuration)
     profile = parts.document_profile(configuration)
+    return _read_again(folder, lambda path: import_document(catalog, path, kept_in=folder, profile=profile))
+
+
+def _authorizations(configuration: Configuration, catalog: Catalog) -> tuple[int, int]:
+    """The same for authorizations; what a person invalidated is known only to a catalog that could be kept."""
+    folder = parts.accepted_authorizations(configuration)
+    return _read_again(folder, lambda path: import_authorization(catalog, path, kept_in=folder))
+
+
+def _read_again(folder: Path, read: Callable[[Path], object]) -> tuple[int, int]:
     done = unreadable = 0
     for path in sorted(folder.rglob("*.xml"), key=lambda one: (one.stat().st_mtime_ns, one.name)):
         try:
-            import_document(catalog, path, kept_in=folder, profile=profile)
+            read(path)
             done += 1
         except GatewayError:
             unreadable += 1

@@ -167,6 +167,11 @@ def accepted_documents(configuration: Configuration) -> Path:
     return configuration.state_directory / "documents" / "accepted"
 
 
+def accepted_authorizations(configuration: Configuration) -> Path:
+    """Where the bytes of accepted authorizations are kept."""
+    return configuration.state_directory / "authorizations" / "accepted"
+
+
 def make_state_directory(path: Path) -> None:
     """Make the state directory, readable by the gateway's own user only."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -112,8 +112,11 @@ def build_authorization(**changes: Any) -> bytes:
 <custodian><assignedCustodian><representedCustodianOrganization>
 <id root="{v["keeper"]}"/>{f"<name>{v['custodian_name']}</name>" if v["custodian_name"] else ""}
 </representedCustodianOrganization></assignedCustodian></custodian>
-{f'<relatedDocument typeCode="RPLC"><parentDocument><id root="{replaced}"/></parentDocument></relatedDocument>'
-    if replaced else ""}
+{
+        f'<relatedDocument typeCode="RPLC"><parentDocument><id root="{replaced}"/></parentDocument></relatedDocument>'
+        if replaced
+        else ""
+    }
 <hl7fi:localHeader><hl7fi:tableOfContents>
 <hl7fi:contentsCode code="362" codeSystem="1.2.246.537.6.12.2002"/></hl7fi:tableOfContents>
 <hl7fi:recordStatus code="{v["status"]}"/></hl7fi:localHeader>

@@ -14,6 +14,7 @@ from kuva_gateway.catalog.links import link_document, patient_key
 from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, microseconds
 from kuva_gateway.catalog.verdicts import open_question
+from kuva_gateway.catalog.versions import DOCUMENTS, known, refresh_current, write_references
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.errors import NotFoundError
 
@@ -39,17 +40,23 @@ def add(catalog: Catalog, document: ImagingDocument, stored_as: str, digest: str
     """Add a document, link it, find out what is current, and open the question of the studies concerned again.
 
     ``stored_as`` is the name of its file, ``digest`` the SHA-256 of that file in hexadecimal. The same OID with the
-    same digest changes nothing. The same OID with another digest replaces what was read from it.
+    same digest changes nothing; with another digest it replaces what was read before, if that was not ready.
+
+    Raises
+    ------
+    RefusedError
+        This version is here, ready, with other bytes.
     """
     with catalog.write() as session:
-        present = session.one("SELECT id, digest FROM documents WHERE identifier = ?", document.oid)
-        if present is not None and bytes(present["digest"]).hex() == digest:
+        present, same = known(session, DOCUMENTS, document.oid, digest)
+        if same:
             return Added(id=document.oid, new=False, superseded=(), studies_affected=())
         columns = {**_columns(document), "received_at": microseconds(received_at)}
         columns |= {"stored_as": stored_as, "digest": bytes.fromhex(digest)}
         document_id = _write(session, present, columns)
-        _write_references(session, document_id, document)
-        superseded = _refresh_current(session, document_id, document)
+        _write_register(session, document_id, document)
+        write_references(session, DOCUMENTS, document_id, _references(document))
+        superseded = refresh_current(session, DOCUMENTS, document_id, columns["set_id"], document.replaces)
         affected = {*link_document(session, document_id), *_studies_of(session, [document_id, *superseded])}
         open_question(session, affected)
         return Added(
@@ -58,6 +65,12 @@ def add(catalog: Catalog, document: ImagingDocument, stored_as: str, digest: str
             superseded=tuple(superseded.values()),
             studies_affected=_uids(session, affected),
         )
+
+
+def check_known(catalog: Catalog, document: ImagingDocument, digest: str) -> None:
+    """Raise what :func:`add` would raise, before anything is kept."""
+    with catalog.read() as session:
+        known(session, DOCUMENTS, document.oid, digest)
 
 
 def _columns(document: ImagingDocument) -> dict[str, Any]:
@@ -77,55 +90,28 @@ def _write(session: Session, present: Row | None, columns: dict[str, Any]) -> in
         return session.insert("documents", **columns, current=1)
     settings = ", ".join(f"{name} = ?" for name in columns)
     session.execute(f"UPDATE documents SET {settings} WHERE id = ?", *columns.values(), present["id"])
-    session.execute("DELETE FROM document_references WHERE document_id = ?", present["id"])
+    session.execute("DELETE FROM document_registers WHERE document_id = ?", present["id"])
     return int(present["id"])
 
 
-def _write_references(session: Session, document_id: int, document: ImagingDocument) -> None:
-    named = (
-        [("study", uid) for uid in document.study_uids]
-        + [("accession", extension) for _, extension in document.accessions]
-        + [("replaces", oid) for oid in document.replaces]
+def _write_register(session: Session, document_id: int, document: ImagingDocument) -> None:
+    session.execute(
+        "INSERT INTO document_registers (document_id, keeper, register, specifier, service_event) "
+        "VALUES (?, ?, ?, ?, ?)",
+        document_id,
+        document.register_keeper,
+        document.register,
+        document.register_specifier,
+        document.service_event,
     )
-    session.many(
-        "INSERT INTO document_references (document_id, what, value) VALUES (?, ?, ?)",
-        [(document_id, what, value) for what, value in dict.fromkeys(named) if value],
-    )
 
 
-def _refresh_current(session: Session, document_id: int, document: ImagingDocument) -> dict[int, str]:
-    """Say anew what is current among the document, its set and what it replaces; returns those that no longer are."""
-    rows = {
-        row["id"]: row
-        for row in session.rows("SELECT * FROM documents WHERE set_id = ?", document.set_id or document.oid)
-        + session.rows_in("SELECT * FROM documents WHERE identifier IN {}", document.replaces)
-    }
-    superseded = {}
-    for row in rows.values():
-        current = not _is_superseded(session, row)
-        if current != bool(row["current"]):
-            session.execute("UPDATE documents SET current = ? WHERE id = ?", int(current), row["id"])
-            if not current and row["id"] != document_id:
-                superseded[row["id"]] = row["identifier"]
-    return superseded
-
-
-def _is_superseded(session: Session, row: Row) -> bool:
-    """Is a later version of its set here, or a document that replaces it?"""
-    return bool(
-        session.value(
-            "SELECT 1 FROM documents WHERE set_id = ? AND (version > ? OR (version = ? AND id > ?)) LIMIT 1",
-            row["set_id"],
-            row["version"],
-            row["version"],
-            row["id"],
-        )
-        or session.value(
-            "SELECT 1 FROM document_references WHERE what = 'replaces' AND value = ? AND document_id <> ? LIMIT 1",
-            row["identifier"],
-            row["id"],
-        )
-    )
+def _references(document: ImagingDocument) -> list[tuple[str, str]]:
+    return [
+        *(("study", uid) for uid in document.study_uids),
+        *(("accession", extension) for _, extension in document.accessions),
+        *(("replaces", oid) for oid in document.replaces),
+    ]
 
 
 def _studies_of(session: Session, document_ids: Iterable[int]) -> list[int]:

@@ -19,6 +19,7 @@ from peewee import (
     TextField,
 )
 
+from kuva_gateway.catalog import party_models
 from kuva_gateway.catalog.models import AS_JSON, Instance, Study, Table
 
 
@@ -221,5 +222,6 @@ class Total(Table):
         primary_key = CompositeKey("what", "state")
 
 
+_MORE = (party_models,)  # their tables are among those below as well
 TABLES: tuple[Any, ...] = tuple(Table.__subclasses__())
 """Every table, in the order of their references."""

@@ -21,6 +21,11 @@ _COMMANDS = {
     "config": ("kuva_gateway.cli.config", "config", "Check and show the configuration."),
     "codes": ("kuva_gateway.cli.codes", "codes", "Import and show procedure codes."),
     "documents": ("kuva_gateway.cli.documents", "documents", "Imaging documents: import, list, show, explain."),
+    "authorizations": (
+        "kuva_gateway.cli.authorizations",
+        "authorizations",
+        "Service-purchase authorizations: import, list, invalidate.",
+    ),
     "studies": ("kuva_gateway.cli.studies", "studies", "Studies: list, show, trace, release, reject, recheck."),
     "queue": ("kuva_gateway.cli.queue", "queue", "Queue entries: list, retry, hold, release, cancel."),
     "peers": ("kuva_gateway.cli.peers", "peers", "Configured peers: list, echo."),

@@ -132,7 +132,7 @@ def is_register_keeper_oid(value: str) -> bool:
 
 
 def organisation_of(oid: str) -> str:
-    """The organisation below which an OID lies, ``1.2.246.10.<organisation>``; the OID itself when it lies elsewhere."""
+    """``1.2.246.10.<organisation>``, below which an OID lies; the OID itself when it lies elsewhere."""
     if not is_organisation_oid(oid):
         return oid
     return ".".join(oid.split(".")[:5])

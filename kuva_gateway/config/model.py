@@ -197,6 +197,14 @@ class Documents(Section):
     kinds: dict[str, Literal["request", "examination_entry", "report", "other"]] = {}
 
 
+class Authorizations(Section):
+    """Where service-purchase authorizations are dropped, and on which day one must be valid."""
+
+    drop_folder: Path = Path("authorizations/incoming")
+    scan_every: Duration = 10.0
+    valid_on: Literal["study_date", "delivery_date", "both"] = "study_date"
+
+
 class Query(Section):
     """Limits of queries; not acted on before the gateway answers queries."""
 
@@ -252,6 +260,7 @@ class Configuration(Section):
     peers: tuple[Peer, ...] = ()
     destinations: tuple[Destination, ...] = ()
     documents: Documents = Documents()
+    authorizations: Authorizations = Authorizations()
     query: Query = Query()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()

@@ -44,6 +44,8 @@ def import_document(
     ------
     DocumentError
         When it cannot be read or is no document.
+    RefusedError
+        This version is here, ready, with other content.
     CatalogUnavailableError
         When the catalog is away: try again later.
     """
@@ -62,6 +64,7 @@ def import_document_bytes(
     """Read, keep and catalogue a document's bytes; raises as above, and OSError when they cannot be kept."""
     document = parse_document(data, profile)
     digest = hashlib.sha256(data).hexdigest()
+    catalog_documents.check_known(catalog, document, digest)
     name = keep(data, digest, kept_in)
     return catalog_documents.add(catalog, document, name, digest, received_at)
 
