@@ -15,9 +15,7 @@ from tests.unit.catalog.making import HETU, Hospital
 
 FIRST, SECOND = f"{ORGANISER}.91.2024.1", f"{ORGANISER}.91.2024.2"
 OTHER_HETU = "010516B903X"
-UNAUTHORISED = FindingRecord(
-    rule="OSV-01", severity="hold", where="study", message="none here", remedy="get one"
-)
+UNAUTHORISED = FindingRecord(rule="OSV-01", severity="hold", where="study", message="none here", remedy="get one")
 
 
 def add(hospital: Hospital, **changes: Any) -> Added:

@@ -56,8 +56,10 @@ def test_a_population_needs_no_patient_no_unit_and_no_scope() -> None:
     assert (read.kind, read.patient_id, scope(read)) == ("population", "", "all")
 
 
-UNSCOPED = "field 29 (what is covered) is none of: all documents (30), a range of days with both ends (31), service"
-    " events (32)"
+UNSCOPED = (
+    "field 29 (what is covered) is none of: all documents (30), a range of days with both ends (31),"
+    " service events (32)"
+)
 MANDATORY = {
     4: "field 4 (the type) is missing",
     8: "field 8 (the organiser) is missing",
