@@ -38,7 +38,10 @@ class Done:
 
 
 def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
-    """A configuration that is quick: everything that waits for minutes in real life waits for parts of a second."""
+    """A configuration that is quick: everything that waits for minutes in real life waits for parts of a second.
+
+    One receiving process: each more costs every test the start of an interpreter. Tests that want several say so.
+    """
     destinations = []
     if archive_port is not None:
         destinations.append(
@@ -58,7 +61,7 @@ def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
     return {
         "environment": "test",
         "state_directory": "./var",
-        "listen": {"host": "127.0.0.1", "port": port},
+        "listen": {"host": "127.0.0.1", "port": port, "processes": changes.pop("processes", 1)},
         "settle_after": "500ms",
         "settle_at_most": "1m",
         "drain_timeout": "5s",

@@ -17,8 +17,8 @@ from tests.studies import HETUS, make_study
 from tests.support import dcmtk_environment, wait_until
 
 
-def test_the_same_study_from_two_associations_at_once_is_one_study(pair: Pair) -> None:
-    gateway, archive = pair
+def test_the_same_study_from_two_associations_at_once_is_one_study(start_pair: Callable[..., Pair]) -> None:
+    gateway, archive = start_pair(processes=2)
     study = make_study(kind="ct", series=2, instances=40)
     gateway.import_documents(study)
     paths = study.write(gateway.folder / "sent")
@@ -99,7 +99,7 @@ def test_one_peer_cannot_take_more_associations_than_its_limit(tmp_path: Path) -
         {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
     ]
     with (
-        Gateway(tmp_path / "gateway", peers=peers) as gateway,
+        Gateway(tmp_path / "gateway", peers=peers, processes=2) as gateway,
         modality(gateway.port) as first,
         modality(gateway.port) as second,
     ):

@@ -17,7 +17,7 @@ EVERY_RULE_OFF = {"DOC-01": "off", "DOC-02": "off"}
 
 
 def make_gateway(tmp_path: Path) -> Gateway:
-    return Gateway(tmp_path / "gateway", spool={"minimum_free": "0B"}, rules=EVERY_RULE_OFF)
+    return Gateway(tmp_path / "gateway", spool={"minimum_free": "0B"}, rules=EVERY_RULE_OFF, processes=2)
 
 
 @pytest.mark.slow

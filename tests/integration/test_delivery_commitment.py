@@ -270,7 +270,10 @@ def test_a_duplicate_transaction_is_asked_again_under_a_new_one(way: Line) -> No
         way.stop()
 
 
-@pytest.mark.parametrize("reason", [0x0131, 0x0213, 0x0110])
+@pytest.mark.parametrize(
+    "reason",
+    [0x0131, pytest.param(0x0213, marks=pytest.mark.slow), pytest.param(0x0110, marks=pytest.mark.slow)],
+)
 def test_an_archive_that_always_puts_us_off_is_asked_by_the_schedule(way: Line, reason: int) -> None:
     script = Script(reports=lambda uid, refs: [Report(failed=[(*ref, reason) for ref in refs])])
     with running(script) as archive:

@@ -159,6 +159,7 @@ def test_a_huge_file_of_small_elements_ends_soon(unit: str) -> None:
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_huge_file_of_small_elements_takes_bounded_memory(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner, "READ_LIMIT", 4 << 20)

@@ -64,6 +64,7 @@ NOT_WHEN_RECEIVING = {
     "truncate": "when an fsync failed and the file can be neither set aside nor removed: tested below",
     "size": "listing",
     "in_use": "listing",
+    "written_at": "sweeping by the clock",
     "names": "listing",
 }
 CASES = [(step, number) for step in STEPS for number in (*FULL, *SICK)]
