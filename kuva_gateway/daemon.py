@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kuva_gateway import __version__, log, parts, systemd
+from kuva_gateway.catalog import rejections
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.reconcile import reconcile
@@ -37,6 +38,7 @@ from kuva_gateway.queue.answering import Answering, WhenThere
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
+from kuva_gateway.queue.notes import Notes
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
@@ -129,6 +131,7 @@ class Daemon:
         self._indexer: Indexer | None = None
         self._commitments: Commitments | None = None
         self._answering: Answering | None = None
+        self._notes = Notes()
         self._reception: Reception | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------
@@ -188,6 +191,8 @@ class Daemon:
             self._catalog,
             self.spool,
             duplicates=self.configuration.duplicates,
+            rejecters=parts.rejecters(self.configuration),
+            on_rejections=self._keep_out,
             on_indexed=lambda studies: self._log.debug("indexed", studies=sorted(studies)),
             on_problem=lambda rule, text: self._log.error("index", rule=rule, why=text),
         )
@@ -212,6 +217,7 @@ class Daemon:
         assert self._catalog is not None
         catalog, queue_log = self._catalog, log.get_logger("queue")
         self._follow_destinations(catalog, queue_log)
+        self._keep_out()
         lanes = self._make_lanes(catalog, queue_log)
         runner, commitments = self._make_delivery(catalog, lanes, queue_log)
         admission = self._make_admission(catalog, runner, queue_log)
@@ -315,6 +321,7 @@ class Daemon:
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+                "notes": Tick(call=self._write_notes, every=QUEUE_EVERY),
                 "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
                 **folders,
             },
@@ -387,7 +394,18 @@ class Daemon:
             raise CatalogUnavailableError("the catalog is away")
         self._commitments.on_result(destination, transaction_uid, committed, failed)
 
+    def _keep_out(self) -> None:
+        """Tell receiving which instances rejection notes keep out."""
+        if self._catalog is not None and self._reception is not None:
+            self._reception.keep_out(rejections.refused(self._catalog))
+
+    def _write_notes(self) -> None:
+        assert self._catalog is not None
+        self._notes.write(self._catalog, self.spool, self._on_receipt)
+
     def _wake(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._keep_out()
+        self._write_notes()
         self._admission.run()
         self._runner.wake()
         return {"done": True}

@@ -32,7 +32,9 @@ def index_arrivals(configuration: Configuration) -> bool:
         ):
             load_starter_codes(catalog)
             spool = parts.open_spool(configuration)
-            Indexer(catalog, spool, duplicates=configuration.duplicates).index_batch(spool.arrivals())
+            Indexer(
+                catalog, spool, duplicates=configuration.duplicates, rejecters=parts.rejecters(configuration)
+            ).index_batch(spool.arrivals())
     except BusyError:
         return False
     return True

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from kuva_gateway.catalog.database import Catalog
     from kuva_gateway.catalog.records import DestinationPlan, StudyView
+    from kuva_gateway.catalog.withdrawal import MakeNote
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
     from kuva_gateway.forward.call import Call
@@ -199,6 +200,27 @@ def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ..
         )
         for one in configuration.destinations
     )
+
+
+def rejecters(configuration: Configuration) -> dict[str, bool]:
+    """The peers whose rejection notes count, and whether these are forwarded (IOC-01)."""
+    return {peer.name: peer.forward_rejections for peer in configuration.peers if "reject" in peer.allow}
+
+
+def make_note(configuration: Configuration, code: str, uid: str, now: datetime) -> MakeNote:
+    """What writes a rejection note of ours: its title has ``code``, its SOP Instance UID is ``uid``."""
+    from kuva_gateway import __version__
+    from kuva_gateway.dicom.key_objects import write_note
+    from kuva_gateway.dicom.uids import new_uid
+
+    device = {
+        "Manufacturer": "kuva-gateway",
+        "ManufacturerModelName": "kuva-gateway",
+        "SoftwareVersions": __version__,
+        "StationName": configuration.ae_title,
+    }
+    at = now.astimezone(ZoneInfo(configuration.timezone))
+    return partial(write_note, code=code, uid=uid, series_uid=new_uid(), at=at, device=device)
 
 
 def make_askers(configuration: Configuration) -> dict[str, Asker]:

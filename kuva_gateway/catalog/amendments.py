@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from kuva_gateway.catalog.amended import changes_to_json
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions import retry
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import StudyView
 from kuva_gateway.catalog.session import Row, Session, microseconds, moment
 from kuva_gateway.catalog.states import GATEWAY, STUDY, apply, write_history
 from kuva_gateway.catalog.summary import refresh_summaries
-from kuva_gateway.catalog.verdicts import open_question
 from kuva_gateway.dicom.amendments import AUTOMATIC, Amendment, Value, unwritable
 from kuva_gateway.dicom.header import from_json
 from kuva_gateway.errors import NotFoundError, RefusedError, StateError

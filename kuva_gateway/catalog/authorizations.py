@@ -10,9 +10,9 @@ from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import patient_key
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, iso, microseconds
-from kuva_gateway.catalog.verdicts import open_question
 from kuva_gateway.catalog.versions import AUTHORIZATIONS, known, refresh_current, write_references
 from kuva_gateway.clinical.authorizations import Authorization, Register, scope, shown_specifier
 from kuva_gateway.errors import NotFoundError, StateError

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from kuva_gateway.catalog import rejections, withdrawal
 from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
@@ -19,15 +21,17 @@ from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.summary import Summary, load_summaries, refresh_amended, write_summaries
 from kuva_gateway.dicom.header import Header, to_json
+from kuva_gateway.dicom.key_objects import Note
 from kuva_gateway.errors import StateError
 from kuva_gateway.spool.receipt import Arrival
 
 
 class Item(NamedTuple):
-    """An arrival whose bytes have their place in ``instances/``, and its header."""
+    """An arrival whose bytes have their place in ``instances/``, its header, and what it rejects if it is a note."""
 
     arrival: Arrival
     header: Header
+    note: Note | None = None
 
 
 _INSTANCE = (
@@ -62,13 +66,18 @@ _COUNTED = ("studies", "series", "fact_sets", "instances")
 
 
 def write_batch(
-    session: Session, items: Sequence[Item], *, duplicates: Policy, receipts: bool = True
+    session: Session,
+    items: Sequence[Item],
+    *,
+    duplicates: Policy,
+    rejecters: rejections.Rejecters = MappingProxyType({}),
+    receipts: bool = True,
 ) -> frozenset[str]:
     """Write the rows of ``items``, in their order; returns the Study Instance UIDs whose instances changed.
 
     ``receipts`` False: the receipts of these items are not known (a rebuild), and none are written.
     """
-    batch = _Batch(session, duplicates)
+    batch = _Batch(session, duplicates, rejecters)
     batch.load(batch.unknown(items))
     if not receipts:
         batch.new["receipts"].clear()
@@ -81,6 +90,7 @@ class _Batch:
 
     session: Session
     duplicates: Policy
+    rejecters: rejections.Rejecters
     studies: dict[str, Summary] = field(default_factory=dict)
     series: dict[tuple[int, str], int] = field(default_factory=dict)
     sets: dict[tuple[object, ...], int] = field(default_factory=dict)
@@ -93,6 +103,13 @@ class _Batch:
     observed: Observed = field(default_factory=Observed)
     replaced: list[int] = field(default_factory=list)
     moved: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+    """Studies with rows of what does not wake them."""
+    rejected: frozenset[str] = frozenset()
+    """SOP Instance UIDs whose later copies are kept out of sight."""
+    notes: list[rejections.Arrived] = field(default_factory=list)
+    own_notes: dict[str, int] = field(default_factory=dict)
+    """New instances that are notes of ours, by SOP Instance UID."""
 
     # -- before -------------------------------------------------------------------------------------------------
 
@@ -119,7 +136,9 @@ class _Batch:
 
     def load(self, items: Sequence[Item]) -> None:
         """Read what the items meet, then take them one by one."""
-        self._load_same({item.header.sop_instance_uid for item in items})
+        uids = {item.header.sop_instance_uid for item in items}
+        self._load_same(uids)
+        self.rejected = rejections.rejected_among(self.session, uids)
         digests = [bytes.fromhex(item.arrival.digest) for item in items]
         studies = {
             item.header.study_instance_uid
@@ -177,13 +196,29 @@ class _Batch:
         )
 
     def _add_instance(self, item: Item, digest: bytes) -> int:
-        arrival, header = item
+        arrival, header, note = item
         at = arrival.receipt.time_ns // 1000
-        study = self._study(item, at)
+        rejected = header.sop_instance_uid in self.rejected
+        fate = None if note is None else self._judge_note(note, item)
+        quiet = rejected or (fate is not None and not (fate.goes or fate.waits))
+        study = self._study(item, at, quiet=quiet)
         series_id = self._series_id(study, header)
-        current, held = self._judge(study, series_id, header)
-        held = held or study.frozen
+        current, held = (False, True) if rejected else self._judge(study, series_id, header)
         instance_id = self._next("instances")
+        if rejected:
+            self.observed.add(study.id, rejections.RULE, "info", "copy", header.sop_instance_uid)
+        elif header.sop_instance_uid in self.own_notes:
+            self.own_notes[header.sop_instance_uid] = instance_id
+        else:
+            held = held or study.frozen or (fate is not None and not fate.goes)
+        if note is not None and fate is not None:
+            uid = header.sop_instance_uid
+            self.observed.add(study.id, rejections.RULE, fate.severity, fate.where, uid)
+            self.notes.append(
+                rejections.Arrived(
+                    instance_id=instance_id, study_id=study.id, uid=uid, peer=arrival.peer, note=note, fate=fate
+                )
+            )
         rows = self.new["instances"]
         known = Known(
             id=instance_id,
@@ -226,13 +261,28 @@ class _Batch:
         self.ids[table] = given + 1
         return given
 
-    def _study(self, item: Item, at: int) -> Summary:
-        """The item's study, new or awake; each is woken once per batch."""
+    def _judge_note(self, note: Note, item: Item) -> rejections.Fate | None:
+        """What becomes of a note; None: it is our own, or was rejected or here before."""
+        uid = item.header.sop_instance_uid
+        if withdrawal.is_ours(self.session, uid):
+            self.own_notes[uid] = 0
+            return None
+        if uid in self.rejected or uid in self.by_uid:
+            return None
+        return rejections.judge_note(self.session, note, item.arrival.peer, self.rejecters)
+
+    def _study(self, item: Item, at: int, *, quiet: bool = False) -> Summary:
+        """The item's study, new or awake; each is woken once per batch, and not by what is ``quiet``."""
         uid = item.header.study_instance_uid
         study = self.studies.get(uid)
         if study is None:
             study = Summary.begin(self._next("studies"), uid, item.header, item.arrival.peer, at)
             self.studies[uid] = study
+        elif item.header.sop_instance_uid in self.own_notes:
+            pass  # the study was withdrawn with this note
+        elif quiet:
+            self.touched.add(uid)
+            return study
         elif uid not in self.moved and study.state != "receiving":
             self._wake(study, item, at)
         self.moved.add(uid)
@@ -330,7 +380,7 @@ class _Batch:
 
     def write(self) -> frozenset[str]:
         """Write everything, parents first."""
-        touched = [self.studies[uid] for uid in sorted(self.moved)]
+        touched = [self.studies[uid] for uid in sorted(self.moved | self.touched)]
         write_summaries(self.session, touched)
         for table, columns in _CHILDREN.items():
             marks = ", ".join("?" * len(columns))
@@ -340,5 +390,10 @@ class _Batch:
         self.session.change_in(
             "DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", self.replaced
         )
-        self.observed.write(self.session, apart_from={study.id for study in touched})
+        self.observed.write(self.session, apart_from={self.studies[uid].id for uid in self.moved})
+        for arrived in self.notes:
+            rejections.take(self.session, arrived)
+        for uid, instance_id in self.own_notes.items():
+            if instance_id:
+                withdrawal.send_note(self.session, uid, instance_id)
         return frozenset(self.moved)

@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import CodeSummary
 from kuva_gateway.catalog.session import Row, Session
-from kuva_gateway.catalog.verdicts import open_question
 from kuva_gateway.clinical.codes import CodePeriod
 
 _KEY = ("code", "scheme", "valid_from")

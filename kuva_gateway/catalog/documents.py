@@ -11,9 +11,9 @@ from typing import Any
 from kuva_gateway.catalog import shapes
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import link_document, patient_key
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, microseconds
-from kuva_gateway.catalog.verdicts import open_question
 from kuva_gateway.catalog.versions import DOCUMENTS, known, refresh_current, write_references
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.errors import NotFoundError

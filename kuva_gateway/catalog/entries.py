@@ -49,11 +49,12 @@ _ENTRY = (
     "SELECT e.*, s.uid, s.state AS study_state, s.revision AS study_revision "
     "FROM entries e JOIN studies s ON s.id = e.study_id"
 )
-# A study is archived with its last required entry: the other ones still go.
+# A study is archived with its last required entry: the other ones still go. Of a withdrawn one only the note goes.
 # An older revision that is still being sent finishes the instance in hand first: both would send the same instances.
 _MAY_BE_CLAIMED = (
-    "(e.state = 'sending' OR (s.state IN ('accepted', 'archived') AND s.revision = e.revision AND NOT EXISTS ("
-    "SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination AND o.state = 'sending')))"
+    "(e.state = 'sending' OR (s.state IN ('accepted', 'archived', 'withdrawn') AND s.revision = e.revision "
+    "AND NOT EXISTS (SELECT 1 FROM entries o WHERE o.study_id = e.study_id AND o.destination = e.destination "
+    "AND o.state = 'sending')))"
 )
 # The unary plus makes the planner walk the index of what is due in the order of urgency, and stop at the first.
 _URGENT_FIRST = (
@@ -101,8 +102,10 @@ def _due(session: Session, destination: str, due: int, oldest_first: bool) -> Ro
 
 
 def _may_go(row: Row) -> bool:
-    """Is the entry's study accepted, or archived already, and in the entry's revision?"""
-    return bool(row["study_state"] in ("accepted", "archived") and row["study_revision"] == row["revision"])
+    """May the entry's study be sent (see above), and is it in the entry's revision?"""
+    return bool(
+        row["study_state"] in ("accepted", "archived", "withdrawn") and row["study_revision"] == row["revision"]
+    )
 
 
 def _take_back(session: Session, row: Row) -> bool:

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from time import monotonic
+from types import MappingProxyType
 from typing import BinaryIO
 
 from kuva_gateway.catalog.arrivals import Arrivals, Notice
 from kuva_gateway.catalog.batch import Item, write_batch
 from kuva_gateway.catalog.database import Catalog, is_about_values
 from kuva_gateway.catalog.duplicates import Policy
+from kuva_gateway.catalog.rejections import Rejecters
 from kuva_gateway.catalog.session import microseconds
 from kuva_gateway.dicom.header import Header, HeaderError
+from kuva_gateway.dicom.key_objects import Note, read_note, title_of_note
 from kuva_gateway.dicom.part10 import read_meta
 from kuva_gateway.dicom.scanner import scan_stream
 from kuva_gateway.errors import DamageError, GatewayError
@@ -48,6 +51,10 @@ class Indexer:
     ----------
     duplicates
         ``newest`` or ``first``: which of several objects with one SOP Instance UID counts before delivery.
+    rejecters
+        The peers whose rejection notes count, and whether these are forwarded.
+    on_rejections
+        Called after a batch with rejection notes, on the indexer's thread.
     on_indexed
         Called after each batch, on the indexer's thread, with the Study Instance UIDs whose instances changed.
     on_problem
@@ -60,6 +67,8 @@ class Indexer:
         spool: Spool,
         *,
         duplicates: Policy = "newest",
+        rejecters: Rejecters = MappingProxyType({}),
+        on_rejections: Callable[[], None] = lambda: None,
         on_indexed: Callable[[frozenset[str]], None] = lambda uids: None,
         on_problem: Callable[[str, str], None] = lambda rule, text: None,
         capacity: int = CAPACITY,
@@ -70,6 +79,8 @@ class Indexer:
         self._catalog = catalog
         self._spool = spool
         self._duplicates = duplicates
+        self._rejecters = rejecters
+        self._on_rejections = on_rejections
         self._on_indexed = on_indexed
         self._on_problem = on_problem
         self._batch = batch
@@ -274,7 +285,7 @@ class Indexer:
         except DamageError as error:
             self._on_problem("QUA-01", f"receipt {arrival.receipt} is damaged and is in corrupt/: {error}")
             return None
-        return Item(arrival, header)
+        return Item(arrival, header, note_of(self._spool, arrival.digest, header))
 
     def _read_header(self, arrival: Arrival) -> Header:
         with self._spool.files.open_read(arrival.path) as stream:
@@ -291,7 +302,7 @@ class Indexer:
             return frozenset()
         try:
             with self._catalog.write() as session:
-                touched = write_batch(session, items, duplicates=self._duplicates)
+                touched = write_batch(session, items, duplicates=self._duplicates, rejecters=self._rejecters)
         except Exception as error:
             if not is_about_values(error):
                 raise
@@ -304,6 +315,8 @@ class Indexer:
             return frozenset()
         for item in items:
             self._spool.forget(item.arrival)
+        if any(item.note is not None for item in items):
+            self._on_rejections()
         return touched
 
 
@@ -320,6 +333,18 @@ def read_header(stream: BinaryIO, size: int) -> Header:
     if not (header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid):
         raise HeaderError("the data set names no study, no series or no object")
     return header
+
+
+def note_of(spool: Spool, digest: str, header: Header) -> Note | None:
+    """What a stored instance rejects, if it is a rejection note; one whose references cannot be read has none."""
+    code = title_of_note(header)
+    if code is None:
+        return None
+    try:
+        with spool.open_instance(digest) as stream:
+            return read_note(stream, spool.files.size(spool.instance_path(digest)), code)
+    except HeaderError:
+        return Note(code=code, references=())
 
 
 def _words(error: Exception) -> str:

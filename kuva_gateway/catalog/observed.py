@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.session import Session
-from kuva_gateway.catalog.verdicts import open_question
 
 
 class Observed:

@@ -194,6 +194,45 @@ CommitmentRequest.add_index(
 )
 
 
+class RejectionNote(Table):
+    """One rejection note: a peer's, or our own."""
+
+    id = AutoField()
+    uid = TextField(unique=True, help_text="its SOP Instance UID")
+    study = ForeignKeyField(Study, index=True, help_text="the study that it is filed in")
+    instance = ForeignKeyField(Instance, null=True, index=False, help_text="null: our own, not in the spool yet")
+    code = TextField()
+    peer = TextField(help_text='"" for our own')
+    at = BigIntegerField()
+    waits = SmallIntegerField(default=0, help_text="1: a person's release of the study lets it go")
+    content = BlobField(null=True, help_text="our own's data set, until it is in the spool")
+    destinations = TextField(null=True, help_text=AS_JSON + ": where our own goes")
+
+    class Meta:
+        table_name = "rejection_notes"
+
+
+RejectionNote.add_index(
+    RejectionNote.index(RejectionNote.id, where=SQL("content IS NOT NULL"), name="rejection_notes_unwritten")
+)
+
+
+class RejectedInstance(Table):
+    """One instance that a note rejects, here or yet to come."""
+
+    id = AutoField()
+    note = ForeignKeyField(RejectionNote, index=False)
+    code = TextField()
+    uid = TextField()
+    study_uid = TextField()
+    sop_class = TextField()
+    active = SmallIntegerField(help_text="1: it is hidden")
+
+    class Meta:
+        table_name = "rejected_instances"
+        indexes = ((("note", "uid"), True), (("uid", "active"), False))
+
+
 class Destination(Table):
     """A destination that rests, and why; no row: it does not."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from kuva_gateway.catalog.batch import Item, write_batch
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.duplicates import Policy
-from kuva_gateway.catalog.indexer import BATCH, Indexer, read_header
+from kuva_gateway.catalog.indexer import BATCH, Indexer, note_of, read_header
 from kuva_gateway.catalog.instances import digests
 from kuva_gateway.catalog.records import RebuildSummary
 from kuva_gateway.dicom.header import HeaderError
@@ -129,4 +129,6 @@ def _item(spool: Spool, digest: str, receipt: Receipt) -> Item:
     size = path.stat().st_size
     with spool.open_instance(digest) as stream:
         header = read_header(stream, size)
-    return Item(Arrival(receipt=receipt, peer="", digest=digest, path=path, size=size), header)
+    return Item(
+        Arrival(receipt=receipt, peer="", digest=digest, path=path, size=size), header, note_of(spool, digest, header)
+    )

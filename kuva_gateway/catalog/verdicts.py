@@ -1,4 +1,4 @@
-"""Verdicts and a person's decisions on studies, and what opens a study's question again."""
+"""Verdicts and a person's decisions on studies."""
 
 from __future__ import annotations
 
@@ -6,32 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
+from kuva_gateway.catalog.questions import BEGUN, open_question
 from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView
+from kuva_gateway.catalog.rejections import release as release_notes
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.errors import NotFoundError
-
-_BEGUN = (
-    "(EXISTS (SELECT 1 FROM entries e WHERE e.study_id = studies.id AND e.revision = studies.revision "
-    "AND e.state IN ('sending', 'sent', 'archived')) "
-    "OR EXISTS (SELECT 1 FROM ledger l WHERE l.study_id = studies.id AND l.revision = studies.revision "
-    "AND l.state IN ('sent', 'committed')))"
-)
-"""Something of the study's present revision is on its way: too late to stop it."""
-
-
-def open_question(session: Session, study_ids: Iterable[int]) -> int:
-    """Facts of these studies have changed: judge them again where a verdict can still change something.
-
-    A verdict that is being formed on the older facts is discarded. Returns how many studies will be judged.
-    """
-    ids = sorted(set(study_ids))
-    session.change_in("UPDATE studies SET facts_version = facts_version + 1 WHERE id IN {}", ids)
-    return session.change_in(
-        "UPDATE studies SET judge = 1 WHERE (state IN ('settled', 'held') OR (state = 'accepted' "
-        f"AND (released_revision IS NULL OR released_revision <> revision) AND NOT {_BEGUN})) AND id IN {{}}",
-        ids,
-    )
 
 
 def record_verdict(
@@ -49,7 +29,7 @@ def record_verdict(
     """
     with catalog.write() as session:
         study = session.one(
-            f"SELECT studies.*, CASE WHEN {_BEGUN} THEN 1 ELSE 0 END AS begun FROM studies WHERE uid = ?",
+            f"SELECT studies.*, CASE WHEN {BEGUN} THEN 1 ELSE 0 END AS begun FROM studies WHERE uid = ?",
             view.study.study_instance_uid,
         )
         if study is None or (study["revision"], study["facts_version"]) != (view.revision, view.facts_version):
@@ -142,6 +122,7 @@ def release(catalog: Catalog, uid: str, *, by: str, reason: str, destinations: S
             study["id"],
             study["revision"],
         )
+        release_notes(session, study["id"])
         plan_entries(session, study, destinations)
 
 

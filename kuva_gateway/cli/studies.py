@@ -10,8 +10,10 @@ from kuva_gateway.catalog import studies as catalog_studies
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
 from kuva_gateway.config.units import parse_duration
+from kuva_gateway.dicom.key_objects import QUALITY, RETENTION, SAFETY, WORKLIST
 from kuva_gateway.errors import GatewayError, NotFoundError
 
+WITHDRAWALS = {"quality": QUALITY, "safety": SAFETY, "worklist": WORKLIST, "retention": RETENTION}
 STATES = ["receiving", "settled", "held", "accepted", "archived", "rejected", "withdrawn", "removed"]
 
 
@@ -181,3 +183,39 @@ def recheck(invocation: Invocation, uids: tuple[str, ...], everything: bool) -> 
             raise NotFoundError("no study with this UID can be judged again")
 
     return _decide(invocation, uids, one, "will be judged again")
+
+
+@studies.command("withdraw")
+@click.argument("uid")
+@click.option("--why", required=True, type=click.Choice(list(WITHDRAWALS)), help="The rejection note's title.")
+@decision()
+@pass_invocation
+def withdraw(invocation: Invocation, uid: str, why: str, by: str, reason: str) -> None:
+    """Take a study back: hide it here, and tell the destinations that have it by a rejection note."""
+    from kuva_gateway.catalog.withdrawal import withdraw as withdraw_study
+    from kuva_gateway.dicom.uids import new_uid
+    from kuva_gateway.parts import make_note
+
+    code, note_uid = WITHDRAWALS[why], new_uid()
+    done = withdraw_study(
+        invocation.catalog(),
+        uid,
+        code=code,
+        by=by,
+        reason=reason,
+        note_uid=note_uid,
+        make_note=make_note(invocation.configuration(), code, note_uid, invocation.now()),
+    )
+    invocation.poke()
+    result = {
+        "study_instance_uid": uid,
+        "instances": done.instances,
+        "note": done.note_uid if done.destinations else None,
+        "destinations": list(done.destinations),
+    }
+    if invocation.json:
+        emit_json(result)
+    elif done.destinations:
+        click.echo(f"{uid}: withdrawn; the rejection note {note_uid} goes to {', '.join(done.destinations)}")
+    else:
+        click.echo(f"{uid}: withdrawn; nothing of it was delivered, so nobody has to be told")

@@ -160,6 +160,7 @@ class Peer(Section):
     limits: PeerLimits = PeerLimits()
     commit_when: Literal["stored", "archived"] = "stored"
     urgent: bool = False
+    forward_rejections: bool = False
     commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
     commit_give_up_after: Duration = 7 * 86400.0
 
@@ -333,6 +334,6 @@ class Configuration(Section):
                 notices.append(
                     f"peers.{peer.name}: no host and port: storage commitment is reported on its own associations only"
                 )
-            if missing := sorted(peer.allow - {"echo", "store", "commit"}):
+            if missing := sorted(peer.allow - {"echo", "store", "commit", "reject"}):
                 notices.append(f"peers.{peer.name}.allow: {', '.join(missing)} not offered by this version")
         return notices

@@ -48,6 +48,7 @@ class Crew:
         self._listening = Listening(
             listeners(configuration), self._hand_over, census=self.census, log=log.get_logger("network")
         )
+        self.kept_out: frozenset[str] = frozenset()
         self._told_until = datetime.min.replace(tzinfo=UTC)
 
     # -- Reception ------------------------------------------------------------------------------------------------
@@ -103,6 +104,12 @@ class Crew:
             return False
         self._told_until = max(self._told_until, asked)
         return moment <= self._told_until
+
+    def keep_out(self, sop_instances: frozenset[str]) -> None:
+        """Refuse instances with these UIDs from now on (A771), and no others; processes to come are told as well."""
+        self.kept_out = sop_instances
+        for member in self._members:
+            member.keep_out(sop_instances)
 
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""

@@ -49,6 +49,10 @@ class Here:
         """Always: ``on_receipt`` is called on the association's thread, before the acknowledgement."""
         return True
 
+    def keep_out(self, sop_instances: frozenset[str]) -> None:
+        """Refuse instances with these UIDs from now on (A771), and no others."""
+        self._services.keep_out(sop_instances)
+
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._acceptor.drain(timeout)

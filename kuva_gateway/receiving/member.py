@@ -96,6 +96,13 @@ class Member:
         except DeferredError:
             return otherwise
 
+    def keep_out(self, sop_instances: frozenset[str]) -> None:
+        """Refuse these from now on; a process that is not there yet is told when it is ready."""
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(DeferredError):
+                channel.tell("keep_out", sop_instances)
+
     def drain(self, timeout: float) -> None:
         """Let it finish and end, without a successor."""
         self._stopping.set()
@@ -190,6 +197,8 @@ class Member:
         }
 
     def _on_ready(self) -> None:
+        if self._crew.kept_out:
+            self.keep_out(self._crew.kept_out)
         self.ready = True
         self._crew.on_change()
 

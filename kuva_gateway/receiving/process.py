@@ -69,7 +69,7 @@ class Process:
         self._handover = handover
         self._channel = channel = Channel(
             words,
-            {"ping": lambda: True, "in_flight": self._in_flight, "drain": self._drain},
+            {"ping": lambda: True, "in_flight": self._in_flight, "keep_out": self._keep_out, "drain": self._drain},
             apart=frozenset({"drain"}),
         )
         self._drained = threading.Event()
@@ -119,6 +119,9 @@ class Process:
 
     def _in_flight(self, study_uid: str) -> bool:
         return self._services.in_flight(study_uid)
+
+    def _keep_out(self, sop_instances: frozenset[str]) -> None:
+        self._services.keep_out(sop_instances)
 
     def _drain(self, timeout: float) -> None:
         """Finish what is being received; the process ends when that is done."""

@@ -49,6 +49,9 @@ class Reception(Protocol):
     def told_until(self, moment: datetime) -> bool:
         """Whether ``on_receipt`` was called for everything that was acknowledged before ``moment``."""
 
+    def keep_out(self, sop_instances: frozenset[str]) -> None:
+        """Refuse instances with these UIDs from now on (A771), and no others."""
+
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else within ``timeout`` seconds and a few."""
 

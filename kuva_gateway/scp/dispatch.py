@@ -75,6 +75,10 @@ class Dispatcher:
         """Whether an association that stored into the study is in the middle of a message."""
         return self._activities.in_flight(study_uid)
 
+    def keep_out(self, sop_instances: frozenset[str]) -> None:
+        """Refuse instances with these UIDs from now on (A771), and no others."""
+        self._store.rejected = sop_instances
+
     # -- what the network asks -----------------------------------------------------------------------------------
 
     def admit(self, request: AssociationRequest) -> Admission | Rejection:

@@ -56,6 +56,8 @@ class Store:
         self.on_receipt = on_receipt
         self.activities = activities
         self.log = log
+        self.rejected: frozenset[str] = frozenset()
+        """SOP Instance UIDs that a rejection note keeps out (IOC-01)."""
         self._is_storage = is_storage
 
     def begin(self, association: Association, context: AcceptedContext, command: Command) -> StoreSink | Response:
@@ -101,6 +103,10 @@ class Store:
         if not is_valid_uid(command.affected_instance):
             return refuse(
                 statuses.INVALID_INSTANCE, "Affected SOP Instance UID is missing or malformed", AFFECTED_SOP_INSTANCE
+            )
+        if self.rejected and command.affected_instance in self.rejected:
+            return refuse(
+                statuses.REJECTED_OBJECT, "IOC-01: a rejection note keeps this instance out", AFFECTED_SOP_INSTANCE
             )
         return None
 

@@ -1,4 +1,4 @@
-"""What was seen of single instances when they came in: DUP-01, UID-02, QUA-02, and UID-01 of files.
+"""What was seen of single instances when they came in: DUP-01, UID-02, QUA-02, IOC-01, and UID-01 of files.
 
 Keeps nothing. Equal observations of many instances become one finding with their number.
 """
@@ -12,6 +12,7 @@ from kuva_gateway.catalog.records import InstanceFinding
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts
 from kuva_gateway.validation.findings import SEVERITIES, Fault, Severity
+from kuva_gateway.validation.texts.corrections import IOC_01
 
 _WHERE: Final[Mapping[str, str]] = {
     tags.keyword(where): where for where in (tags.SOP_INSTANCE, tags.STUDY, tags.SERIES)
@@ -26,6 +27,8 @@ def judge_observed(facts: StudyFacts) -> Iterator[Fault]:
     for (rule, severity, where, other), members in groups.items():
         example = members[0].sop_instance_uid
         message = _message(rule, severity, example, other, facts.study_instance_uid)
+        if rule == "IOC-01":
+            message, where = (where if where in IOC_01.messages else None), tags.SOP_INSTANCE
         if message is None:
             continue
         yield Fault(

@@ -6,8 +6,15 @@ ever.
 
 from __future__ import annotations
 
-from kuva_gateway.validation.texts import decisions, documents, objects, orders, patients
+from kuva_gateway.validation.texts import corrections, decisions, documents, objects, orders, patients
 from kuva_gateway.validation.wording import Rule
 
-ALL: tuple[Rule, ...] = (*objects.RULES, *patients.RULES, *orders.RULES, *documents.RULES, *decisions.RULES)
+ALL: tuple[Rule, ...] = (
+    *objects.RULES,
+    *patients.RULES,
+    *orders.RULES,
+    *documents.RULES,
+    *corrections.RULES,
+    *decisions.RULES,
+)
 """Every rule, in the order of the catalogue."""

@@ -12,13 +12,24 @@ from pathlib import Path
 import pytest
 
 from kuva_gateway.errors import CatalogUnavailableError, DeferredError
+from kuva_gateway.forward.references import Result, read_result, write_request
 from kuva_gateway.network import AssociationRejected, NetworkError
 from kuva_gateway.network.negotiation import request_bytes
 from kuva_gateway.receiving import Crew
 from tests.support import ROOT, wait_until
 from tests.unit.network.peers import RawPeer, p_data, pdv, propose
 from tests.unit.receiving.conftest import associate, crew, now
-from tests.unit.scp.conftest import CT, EXPLICIT, encode, image, store, store_command
+from tests.unit.scp.conftest import (
+    COMMITMENT,
+    COMMITMENT_INSTANCE,
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    encode,
+    image,
+    store,
+    store_command,
+)
 
 CONTEXTS = propose((CT, EXPLICIT))
 
@@ -148,6 +159,39 @@ def test_commitment_results_reach_the_daemon_and_its_refusal_the_process(tmp_pat
         told.result_error = CatalogUnavailableError("away")
         with pytest.raises(DeferredError):
             answer("archive", "1.2.3.4", [], [])
+
+
+def test_commitment_requests_reach_the_daemon_and_what_is_kept_out_every_process(tmp_path: Path):
+    with crew(tmp_path, count=1) as (found, told):
+        told.requests.answer = "soon"
+        told.requests.result = Result(transaction_uid="2.25.1", committed=((CT, "1.2"),), failed=((CT, "1.3", 0x0112),))
+        heard: list[bytes] = []
+
+        def on_event(command: object, data: bytes) -> int:
+            heard.append(data)
+            return 0
+
+        with associate(found) as association:
+            answer = association.action(
+                association.contexts[5],
+                sop_class=COMMITMENT,
+                sop_instance=COMMITMENT_INSTANCE,
+                action_type=1,
+                data_set=write_request("2.25.1", [(CT, "1.2"), (CT, "1.3")], IMPLICIT),
+            )
+            assert answer.status == 0
+            assert association.wait_event(10, on_event)
+        assert told.requests.taken == [("ct1", "2.25.1", ((CT, "1.2"), (CT, "1.3")))]
+        assert read_result(heard[0], IMPLICIT) == told.requests.result
+        wait_until(lambda: told.requests.told_of == [("ct1", "2.25.1", 0)])
+
+        found.keep_out(frozenset({"1.2.3.4"}))
+        assert send(found, 4) == 0xA771
+        (pid,) = found.pids
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: found.pids not in ([pid], []))
+        assert send(found, 4) == 0xA771  # the successor knows, too
+        assert send(found, 5) == 0
 
 
 def test_a_drain_ends_every_process_with_status_0_and_leaves_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -333,3 +333,13 @@ def test_good_images_go_on_after_bad_ones_on_the_same_association(gateway: Gatew
         assert store(association, encode(image()), sop_instance="1.02").status == 0x0117
         assert store(association, encode(image())).status == 0x0000
     assert len(gateway.receipts) == 1
+
+
+def test_an_instance_that_a_rejection_note_keeps_out_is_a771_and_leaves_nothing(gateway: Gateway) -> None:
+    gateway.dispatcher.keep_out(frozenset({"1.2.3.4"}))
+    answer = gateway.store(encode(image()))
+    assert (answer.status, answer.comment) == (0xA771, "IOC-01: a rejection note keeps this instance out")
+    assert gateway.kept() == {}
+    assert gateway.store(encode(image(SOPInstanceUID="1.2.3.5")), sop_instance="1.2.3.5").status == 0x0000
+    gateway.dispatcher.keep_out(frozenset())
+    assert gateway.store(encode(image())).status == 0x0000
