@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from kuva_gateway import __version__, log, parts, systemd
@@ -49,6 +50,7 @@ from kuva_gateway.spool.trial import try_out
 ADMISSION_EVERY = 1.0
 QUEUE_EVERY = 1.0
 SHORTEST_TICK = 0.1
+ASK_AGAIN = 0.05
 SWEEP_EVERY = 10.0
 LEFT_BEHIND = 15.0
 """Without a write for so long, a file in ``incoming/`` that nobody holds was left there by a disk that failed."""
@@ -206,6 +208,7 @@ class Daemon:
             on_receipt=self._on_receipt,
             on_commitment_result=self._on_commitment_result,
             commitment_requests=WhenThere(lambda: self._answering),
+            wait_indexed=self._wait_indexed,
             on_lost_notices=self._on_lost_notices,
         )
         receiving = reception(self.configuration, self.spool, hooks)
@@ -382,6 +385,17 @@ class Daemon:
         if self._reception is None or self._indexer is None:
             return False
         return self._reception.told_until(moment) and self._indexer.passed(moment)
+
+    def _wait_indexed(self, moment: datetime, seconds: float) -> bool:
+        """The same, waiting for it; a process that is being replaced is asked again."""
+        reception, indexer = self._reception, self._indexer
+        if reception is None or indexer is None:
+            return False
+        deadline = monotonic() + seconds
+        while not reception.told_until(moment):
+            if monotonic() >= deadline or self._stop.wait(ASK_AGAIN):
+                return False
+        return indexer.wait_passed(max(0.0, deadline - monotonic()), moment)
 
     def _on_commitment_result(
         self,

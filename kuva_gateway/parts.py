@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from kuva_gateway.catalog.database import Catalog
     from kuva_gateway.catalog.records import DestinationPlan, StudyView
+    from kuva_gateway.catalog.visibility import Condition
     from kuva_gateway.catalog.withdrawal import MakeNote
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
@@ -161,6 +162,22 @@ def _unknown_peers(configuration: Configuration) -> list[Problem]:
         for one in configuration.destinations
         for name in sorted(one.filter.peers - known)
     ]
+
+
+def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condition]:
+    """What each peer may see of the studies: a condition on studies ``s`` (:mod:`kuva_gateway.catalog.visibility`).
+
+    One place for every restriction; queries and retrieval ask it for each request.
+    """
+
+    def may_see(catalog: Catalog, peer: str) -> Condition:
+        from kuva_gateway.catalog import visibility
+
+        own = configuration.query
+        hidden = (() if own.show_held else visibility.HELD) + (() if own.show_rejected else visibility.REJECTED)
+        return visibility.without_states(hidden)
+
+    return may_see
 
 
 def accepted_documents(configuration: Configuration) -> Path:

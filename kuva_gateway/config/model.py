@@ -207,10 +207,14 @@ class Authorizations(Section):
 
 
 class Query(Section):
-    """Limits of queries; not acted on before the gateway answers queries."""
+    """What peers may find, how patiently, and how many."""
 
     limit: Annotated[int, Field(ge=1)] = 10000
     barrier: Duration = 5.0
+    lenient: bool = True
+    fold_accents: bool = True
+    show_held: bool = True
+    show_rejected: bool = True
     upstream: str | None = None
     upstream_timeout: Duration = 10.0
     cache_for: Duration = 86400.0
@@ -314,7 +318,9 @@ class Configuration(Section):
     def notices(self) -> list[str]:
         """Keys that are set, but that this version does not act on; said by ``config check`` and at start."""
         notices = []
-        for name in ("query", "retention", "metrics"):
+        if self.query.upstream is not None:
+            notices.append("query.upstream: not acted on by this version")
+        for name in ("retention", "metrics"):
             section = getattr(self, name)
             if section != type(section)():
                 notices.append(f"{name}: not acted on by this version")
@@ -334,6 +340,6 @@ class Configuration(Section):
                 notices.append(
                     f"peers.{peer.name}: no host and port: storage commitment is reported on its own associations only"
                 )
-            if missing := sorted(peer.allow - {"echo", "store", "commit", "reject"}):
+            if missing := sorted(peer.allow - {"echo", "store", "commit", "find", "reject"}):
                 notices.append(f"peers.{peer.name}.allow: {', '.join(missing)} not offered by this version")
         return notices

@@ -185,6 +185,7 @@ class Incoming:
             certificate_subject=transport.certificate_subject() if isinstance(transport, TlsTransport) else None,
             contexts=proposal.contexts,
             roles=proposal.roles,
+            extended=proposal.extended,
             user_identity=proposal.user_identity,
             implementation_class_uid=proposal.implementation_class_uid,
             implementation_version=proposal.implementation_version,
@@ -237,7 +238,7 @@ class Incoming:
     ) -> Association:
         house = self._house
         answers: dict[int, Answer] = {context.id: admission.accept(context) for context in request.contexts}
-        accepted, roles = agree_as_acceptor(request.contexts, proposal.roles, answers)
+        accepted, roles, extended = agree_as_acceptor(request.contexts, proposal, answers)
         association = Association(
             transport,
             stream,
@@ -257,6 +258,7 @@ class Incoming:
             roles=roles,
             length=house.limits.pdu_length,
             identity=admission.user_identity_response,
+            extended=extended,
         )
         self._arrived()
         association.write(reply, Allowance("associate", house.timers.associate))

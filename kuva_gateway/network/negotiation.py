@@ -41,6 +41,7 @@ class Proposal:
     contexts: tuple[ProposedContext, ...]
     answers: Mapping[int, Answer] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
+    extended: Mapping[str, bytes] = field(default_factory=dict)
     maximum_length: int = 0
     implementation_class_uid: str = ""
     implementation_version: str = ""
@@ -128,6 +129,7 @@ def _proposal(pdu: Any, accept: bool) -> Proposal:
         contexts=tuple(contexts),
         answers=answers,
         roles=_roles(information),
+        extended=_extended(information),
         maximum_length=(information.maximum_length or 0) if information else 0,
         implementation_class_uid=_uid(information.implementation_class_uid) if information else "",
         implementation_version=(information.implementation_version_name or "").strip() if information else "",
@@ -144,6 +146,11 @@ def _roles(information: Any) -> dict[str, Role]:
     }
 
 
+def _extended(information: Any) -> dict[str, bytes]:
+    items = information.ext_neg if information is not None else []
+    return {_uid(item.sop_class_uid): bytes(item.service_class_application_information or b"") for item in items}
+
+
 def _identity(information: Any) -> UserIdentity | None:
     identity = information.user_identity if information is not None else None
     if not isinstance(identity, pdu_items.UserIdentitySubItemRQ):
@@ -157,7 +164,13 @@ def _identity(information: Any) -> UserIdentity | None:
 
 
 def request_bytes(
-    *, called_ae: str, calling_ae: str, contexts: Sequence[ProposedContext], roles: Mapping[str, Role], length: int
+    *,
+    called_ae: str,
+    calling_ae: str,
+    contexts: Sequence[ProposedContext],
+    roles: Mapping[str, Role],
+    length: int,
+    extended: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """An A-ASSOCIATE-RQ; ``length`` is the longest PDU that we take."""
     pdu: Any = A_ASSOCIATE_RQ()
@@ -171,13 +184,19 @@ def request_bytes(
         abstract.abstract_syntax_name = context.abstract_syntax
         item.abstract_transfer_syntax_sub_items = [abstract, *map(_syntax_item, context.transfer_syntaxes)]
         pdu.variable_items.append(item)
-    pdu.variable_items.append(_user_information(length, roles, None))
+    pdu.variable_items.append(_user_information(length, roles, None, extended or {}))
     encoded: bytes = pdu.encode()
     return encoded
 
 
 def accept_bytes(
-    body: bytes, answers: Mapping[int, Answer], *, roles: Mapping[str, Role], length: int, identity: bytes | None
+    body: bytes,
+    answers: Mapping[int, Answer],
+    *,
+    roles: Mapping[str, Role],
+    length: int,
+    identity: bytes | None,
+    extended: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The A-ASSOCIATE-AC to the request ``body``, whose AE titles it sends back as they came (PS3.8 9.3.3)."""
     pdu: Any = A_ASSOCIATE_AC()
@@ -189,7 +208,7 @@ def accept_bytes(
         # "Not significant" when refused, but peers crash on an item without it.
         item.transfer_syntax_sub_item = [_syntax_item(answer.transfer_syntax or "1.2.840.10008.1.2")]
         pdu.variable_items.append(item)
-    pdu.variable_items.append(_user_information(length, roles, identity))
+    pdu.variable_items.append(_user_information(length, roles, identity, extended or {}))
     encoded = bytearray(pdu.encode())
     encoded[10:74] = body[4:68]
     return bytes(encoded)
@@ -201,7 +220,9 @@ def _syntax_item(uid: str) -> Any:
     return item
 
 
-def _user_information(length: int, roles: Mapping[str, Role], identity: bytes | None) -> Any:
+def _user_information(
+    length: int, roles: Mapping[str, Role], identity: bytes | None, extended: Mapping[str, bytes]
+) -> Any:
     longest: Any = pdu_items.MaximumLengthSubItem()
     longest.maximum_length_received = length
     uid: Any = pdu_items.ImplementationClassUIDSubItem()
@@ -216,6 +237,11 @@ def _user_information(length: int, roles: Mapping[str, Role], identity: bytes | 
     version: Any = pdu_items.ImplementationVersionNameSubItem()
     version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     items.append(version)
+    for sop_class, application in extended.items():
+        negotiation: Any = pdu_items.SOPClassExtendedNegotiationSubItem()
+        negotiation.sop_class_uid = sop_class
+        negotiation.service_class_application_information = application
+        items.append(negotiation)
     if identity is not None:
         response: Any = pdu_items.UserIdentitySubItemAC()
         response.server_response = identity
@@ -226,27 +252,36 @@ def _user_information(length: int, roles: Mapping[str, Role], identity: bytes | 
 
 
 def agree_as_acceptor(
-    contexts: Sequence[ProposedContext], asked: Mapping[str, Role], answers: Mapping[int, Answer]
-) -> tuple[dict[int, AcceptedContext], dict[str, Role]]:
-    """What was agreed, from the acceptor's side: contexts by id, and the role items to send back.
+    contexts: Sequence[ProposedContext], proposal: Proposal, answers: Mapping[int, Answer]
+) -> tuple[dict[int, AcceptedContext], dict[str, Role], dict[str, bytes]]:
+    """What was agreed, from the acceptor's side: contexts by id, and the role and extended items to send back.
 
     A role that was not asked for is not granted (PS3.7 D.3.3.4). The first accepted context of a SOP class that says
     something about its roles decides, because the items of the standard know SOP classes only.
     """
     roles: dict[str, Role] = {}
+    extended: dict[str, bytes] = {}
     for context in contexts:
         answer = answers[context.id]
-        wanted = asked.get(context.abstract_syntax)
+        if answer.result == 0 and answer.extended is not None and context.abstract_syntax in proposal.extended:
+            extended.setdefault(context.abstract_syntax, answer.extended)
+        wanted = proposal.roles.get(context.abstract_syntax)
         if answer.result == 0 and answer.role and wanted and context.abstract_syntax not in roles:
             roles[context.abstract_syntax] = Role(
                 scu=wanted.scu and answer.role.scu, scp=wanted.scp and answer.role.scp
             )
     accepted = {
-        context.id: _accepted(context, answers[context.id], roles.get(context.abstract_syntax, Role()), requestor=False)
+        context.id: _accepted(
+            context,
+            answers[context.id],
+            roles.get(context.abstract_syntax, Role()),
+            extended.get(context.abstract_syntax, b""),
+            requestor=False,
+        )
         for context in contexts
         if answers[context.id].result == 0
     }
-    return accepted, roles
+    return accepted, roles, extended
 
 
 def agree_as_requestor(
@@ -262,11 +297,14 @@ def agree_as_requestor(
         role = Role()
         if wanted is not None and granted is not None:
             role = Role(scu=wanted.scu and granted.scu, scp=wanted.scp and granted.scp)
-        accepted[context.id] = _accepted(context, answer, role, requestor=True)
+        agreed = proposal.extended.get(context.abstract_syntax, b"")
+        accepted[context.id] = _accepted(context, answer, role, agreed, requestor=True)
     return accepted
 
 
-def _accepted(context: ProposedContext, answer: Answer, role: Role, *, requestor: bool) -> AcceptedContext:
+def _accepted(
+    context: ProposedContext, answer: Answer, role: Role, extended: bytes, *, requestor: bool
+) -> AcceptedContext:
     """``role`` is the requestor's; the acceptor's is its mirror image."""
     return AcceptedContext(
         id=context.id,
@@ -274,6 +312,7 @@ def _accepted(context: ProposedContext, answer: Answer, role: Role, *, requestor
         transfer_syntax=answer.transfer_syntax,
         scu=role.scu if requestor else role.scp,
         scp=role.scp if requestor else role.scu,
+        extended=extended,
     )
 
 

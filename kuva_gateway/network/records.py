@@ -44,6 +44,8 @@ class AcceptedContext:
     transfer_syntax: str
     scu: bool
     scp: bool
+    extended: bytes = b""
+    """What was agreed for the SOP class by extended negotiation (PS3.7 D.3.3.5); b"" without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class AssociationRequest:
     certificate_subject: str | None = None
     contexts: tuple[ProposedContext, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
+    extended: Mapping[str, bytes] = field(default_factory=dict)
+    """SOP class to the application information that was proposed for it (PS3.7 D.3.3.5)."""
     user_identity: UserIdentity | None = None
     implementation_class_uid: str = ""
     implementation_version: str = ""
@@ -84,6 +88,8 @@ class Answer:
     result: int = ACCEPTANCE
     transfer_syntax: str = ""
     role: Role | None = None
+    extended: bytes | None = None
+    """Answers an extended negotiation that the requestor proposed; None sends no item: nothing is agreed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,11 +159,12 @@ def connect(
     contexts: Sequence[ProposedContext],
     *,
     roles: Mapping[str, Role] | None = None,
+    extended: Mapping[str, bytes] | None = None,
     timers: Timers | None = None,
     limits: Limits | None = None,
     on_event: OnEvent | None = None,
 ) -> RequestorAssociation:
-    """Open an association with ``target``.
+    """Open an association with ``target``; ``extended`` proposes application information per SOP class.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def connect(
     transport = _open(target, timers)
     stream = PduStream(transport, limits)
     try:
-        return _associate(transport, stream, target, contexts, roles, timers, limits, on_event)
+        return _associate(transport, stream, target, contexts, roles, extended or {}, timers, limits, on_event)
     except NetworkError as error:
         stream.release()
         if isinstance(error, ProtocolViolation | TimedOut):
@@ -256,6 +257,7 @@ def _associate(
     target: Target,
     contexts: Sequence[ProposedContext],
     roles: Mapping[str, Role],
+    extended: Mapping[str, bytes],
     timers: Timers,
     limits: Limits,
     on_event: OnEvent | None,
@@ -267,6 +269,7 @@ def _associate(
         contexts=contexts,
         roles=roles,
         length=limits.pdu_length,
+        extended=extended,
     )
     transport.send(memoryview(request), allowance)
     stream.wait(allowance)

@@ -8,7 +8,7 @@ from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.network.acceptor import Acceptor
 from kuva_gateway.receiving.reception import Hooks
-from kuva_gateway.receiving.services import listeners, make_services
+from kuva_gateway.receiving.services import listeners, make_lookup, make_services
 from kuva_gateway.spool import Spool
 
 
@@ -16,8 +16,9 @@ class Here:
     """A :class:`~kuva_gateway.receiving.reception.Reception` without processes of its own."""
 
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
+        self._lookup = make_lookup(configuration, hooks.wait_indexed)
         self._services = make_services(
-            configuration, spool, hooks.on_receipt, hooks.on_commitment_result, hooks.commitment_requests
+            configuration, spool, hooks.on_receipt, hooks.on_commitment_result, hooks.commitment_requests, self._lookup
         )
         self._acceptor = Acceptor(
             listeners(configuration),
@@ -56,3 +57,4 @@ class Here:
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._acceptor.drain(timeout)
+        self._lookup.close()

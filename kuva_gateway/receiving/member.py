@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ FIRST_PAUSE = 0.1  # seconds before a process that died is replaced
 LONGEST_PAUSE = 10.0
 HANDING = 2.0  # seconds for a process to have room for one more connection on its way
 ENDING = 5.0  # seconds from a process's last word to its end
-APART = frozenset({"commitment", *REQUESTS})
+APART = frozenset({"commitment", "indexed", *REQUESTS})
 QUESTION_PATIENCE = 2.0
 """Seconds for a process to say what it has in hand."""
 
@@ -190,6 +191,7 @@ class Member:
             "notice": self._crew.on_notice,
             "commitment": self._crew.hooks.on_commitment_result,
             **answerers(self._crew.hooks.commitment_requests),
+            "indexed": self._wait_indexed,
             "depart": self._on_depart,
             "join": self._on_join,
             "leave": self._on_leave,
@@ -201,6 +203,9 @@ class Member:
             self.keep_out(self._crew.kept_out)
         self.ready = True
         self._crew.on_change()
+
+    def _wait_indexed(self, timestamp: float, seconds: float) -> bool:
+        return self._crew.hooks.wait_indexed(datetime.fromtimestamp(timestamp, UTC), seconds)
 
     def _on_depart(self, address: str) -> None:
         with self._lock:

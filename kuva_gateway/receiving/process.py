@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from kuva_gateway import log, parts
@@ -26,7 +27,7 @@ from kuva_gateway.receiving.channel import Channel, read_frame
 from kuva_gateway.receiving.handover import receive_connection
 from kuva_gateway.receiving.notices import write_notice
 from kuva_gateway.receiving.requests import RequestsToDaemon
-from kuva_gateway.receiving.services import listeners, make_services
+from kuva_gateway.receiving.services import listeners, make_lookup, make_services
 from kuva_gateway.spool import Arrival
 
 _PR_SET_PDEATHSIG = 1
@@ -81,6 +82,7 @@ class Process:
             self._on_receipt,
             self._on_commitment_result,
             RequestsToDaemon(channel, timeout=PATIENCE),
+            make_lookup(configuration, self._wait_indexed),
         )
         self._connections = Connections(
             [listener.tls for listener in listeners(configuration)],
@@ -132,6 +134,9 @@ class Process:
         # Raises DeferredError when the daemon is gone: the peer hears a failure and sends again. What is in arrived/
         # is indexed at the next start all the same.
         self._channel.tell("notice", write_notice(arrival, header))
+
+    def _wait_indexed(self, moment: datetime, seconds: float) -> bool:
+        return bool(self._channel.ask("indexed", moment.timestamp(), seconds, timeout=seconds + PATIENCE))
 
     def _on_commitment_result(
         self,

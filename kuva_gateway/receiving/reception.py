@@ -10,6 +10,7 @@ from typing import Protocol
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
+from kuva_gateway.scp.lookup import WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
@@ -25,6 +26,8 @@ class Hooks:
     """Told of each instance that is safe, before it is acknowledged. Must not wait for anything."""
     on_commitment_result: OnCommitmentResult
     commitment_requests: CommitmentRequests
+    wait_indexed: WaitIndexed
+    """The barrier before queries: has the indexer passed what was acknowledged before they came?"""
     on_lost_notices: Callable[[], None]
     """A receiving process has ended: something may stand in ``arrived/`` that nobody was told of."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.dispatch import Dispatcher
+from kuva_gateway.scp.lookup import Lookup, WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
@@ -17,8 +20,9 @@ def make_services(
     on_receipt: OnReceipt,
     on_commitment_result: OnCommitmentResult,
     commitment_requests: CommitmentRequests,
+    lookup: Lookup,
 ) -> Dispatcher:
-    """Policy, C-ECHO, C-STORE, commitment results and commitment requests."""
+    """Policy, C-ECHO, C-STORE, commitment results and requests, queries and retrieval."""
     return Dispatcher(
         configuration,
         spool,
@@ -26,7 +30,18 @@ def make_services(
         immediate=parts.make_immediate(configuration),
         on_commitment_result=on_commitment_result,
         commitment_requests=commitment_requests,
+        lookup=lookup,
         log=log.get_logger("scp"),
+    )
+
+
+def make_lookup(configuration: Configuration, wait_indexed: WaitIndexed) -> Lookup:
+    """What queries need; the catalog is opened by the first of them, and never made."""
+    return Lookup(
+        open_catalog=partial(parts.open_catalog, configuration, create=False),
+        wait_indexed=wait_indexed,
+        may_see=parts.make_may_see(configuration),
+        barrier=configuration.query.barrier,
     )
 
 

@@ -11,9 +11,18 @@ from typing import Any
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import statuses
+from kuva_gateway.dicom.information_model import MODELS, Service
 from kuva_gateway.log import get_logger
 from kuva_gateway.network.association import Association
-from kuva_gateway.network.commands import C_ECHO_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ, Command
+from kuva_gateway.network.commands import (
+    C_ECHO_RQ,
+    C_FIND_RQ,
+    C_GET_RQ,
+    C_MOVE_RQ,
+    N_ACTION_RQ,
+    N_EVENT_REPORT_RQ,
+    Command,
+)
 from kuva_gateway.network.records import (
     AcceptedContext,
     Admission,
@@ -24,10 +33,13 @@ from kuva_gateway.network.records import (
 from kuva_gateway.scp.activity import Activities
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult, answer_report, answer_request
 from kuva_gateway.scp.echo import answer_echo
+from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.policy import Policy
 from kuva_gateway.scp.refusal import refuse
 from kuva_gateway.scp.store import Immediate, OnReceipt, Store, StoreSink
 from kuva_gateway.spool import Spool
+
+_QUERIES = {C_FIND_RQ: Service.FIND, C_MOVE_RQ: Service.MOVE, C_GET_RQ: Service.GET}
 
 
 class Dispatcher:
@@ -43,6 +55,8 @@ class Dispatcher:
         Takes what an archive reports; raises DeferredError when it cannot now.
     commitment_requests
         Takes what peers ask us to commit to.
+    lookup
+        The catalog and the rest that queries and retrieval need; None where there is no catalog: neither is offered.
     """
 
     def __init__(
@@ -54,6 +68,7 @@ class Dispatcher:
         immediate: Immediate,
         on_commitment_result: OnCommitmentResult,
         commitment_requests: CommitmentRequests,
+        lookup: Lookup | None = None,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
@@ -62,6 +77,8 @@ class Dispatcher:
         self._ae_title = configuration.ae_title
         self._on_commitment_result = on_commitment_result
         self._commitment_requests = commitment_requests
+        self._configuration = configuration
+        self._lookup = lookup
         self._store = Store(
             spool,
             is_storage=self._policy.is_storage,
@@ -115,6 +132,21 @@ class Dispatcher:
                 requests=self._commitment_requests,
             )
             return (response,)
+        if command.field in _QUERIES and self._lookup is not None:
+            return self._query(association, context, command, data_set, self._lookup)
+        return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)
+
+    def _query(
+        self, association: Association, context: AcceptedContext, command: Command, data_set: bytes, lookup: Lookup
+    ) -> Iterable[Response]:
+        """C-FIND, C-MOVE, C-GET. What only they need is imported by the first of them: most processes only store."""
+        model = MODELS.get(command.affected_class)
+        if (
+            model is None
+            or command.affected_class != context.abstract_syntax
+            or model.service is not _QUERIES[command.field]
+        ):
+            return (refuse(statuses.CLASS_NOT_SUPPORTED, f"{command.name} with another SOP class than its context's"),)
         return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)
 
     def closed(self, association: Association, how: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 
 from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.dicom import syntaxes
+from kuva_gateway.dicom.information_model import MODELS, answer_negotiation
 from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 from kuva_gateway.dicom.uids import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from kuva_gateway.network.records import (
@@ -111,17 +112,28 @@ class Policy:
                 return self._choose(
                     context, _PLAIN_SYNTAXES, _commitment_role(wanted, asks="commit" in allow, reports=reports)
                 )
+            model = MODELS.get(context.abstract_syntax)
+            if model is not None and model.service.value in allow:
+                proposed = request.extended.get(context.abstract_syntax)
+                agreed = None if proposed is None else answer_negotiation(proposed, model.service)
+                return self._choose(context, _PLAIN_SYNTAXES, extended=agreed)
             if context.abstract_syntax in self._storage and "store" in allow:
                 return self._choose(context, syntaxes.ACCEPTED)
             return _NOT_SUPPORTED
 
         return answer
 
-    def _choose(self, context: ProposedContext, supported: Collection[str], role: Role | None = None) -> Answer:
+    def _choose(
+        self,
+        context: ProposedContext,
+        supported: Collection[str],
+        role: Role | None = None,
+        extended: bytes | None = None,
+    ) -> Answer:
         chosen = syntaxes.choose(context.transfer_syntaxes, self._preference, supported)
         if chosen is None:
             return Answer(result=TRANSFER_SYNTAXES_NOT_SUPPORTED)
-        return Answer(transfer_syntax=chosen, role=role)
+        return Answer(transfer_syntax=chosen, role=role, extended=extended)
 
 
 def _commitment_role(wanted: Role | None, *, asks: bool, reports: bool) -> Role | None:

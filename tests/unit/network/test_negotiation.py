@@ -149,11 +149,30 @@ def test_both_sides_agree_on_roles(asked, granted, acceptor, requestor):
     contexts = propose((COMMITMENT, IMPLICIT))
     wanted = {COMMITMENT: asked} if asked else {}
     answers = {1: Answer(transfer_syntax=IMPLICIT, role=granted)}
-    ours, roles = negotiation.agree_as_acceptor(contexts, wanted, answers)
+    proposal = negotiation.Proposal(application_context="", contexts=tuple(contexts), roles=wanted)
+    ours, roles, _ = negotiation.agree_as_acceptor(contexts, proposal, answers)
     reply = negotiation.accept_bytes(request(contexts, wanted)[6:], answers, roles=roles, length=0, identity=None)
     theirs = negotiation.agree_as_requestor(contexts, wanted, negotiation.read_items(reply[6:], accept=True))
     assert (ours[1].scu, ours[1].scp) == acceptor
     assert (theirs[1].scu, theirs[1].scp) == requestor
+
+
+@pytest.mark.parametrize(
+    ("proposed", "answered", "agreed"),
+    [({COMMITMENT: b"\1\1\1"}, b"\1\1\0", b"\1\1\0"), ({COMMITMENT: b"\1"}, None, b""), ({}, b"\1", b"")],
+)
+def test_both_sides_agree_on_what_was_negotiated_beyond_syntaxes(proposed, answered, agreed):
+    contexts = propose((COMMITMENT, IMPLICIT))
+    body = negotiation.request_bytes(
+        called_ae="CALLED", calling_ae="CALLING", contexts=contexts, roles={}, length=0, extended=proposed
+    )[6:]
+    proposal = negotiation.read_items(body, accept=False)
+    assert proposal.extended == proposed
+    answers = {1: Answer(transfer_syntax=IMPLICIT, extended=answered)}
+    ours, roles, extended = negotiation.agree_as_acceptor(contexts, proposal, answers)
+    reply = negotiation.accept_bytes(body, answers, roles=roles, length=0, identity=None, extended=extended)
+    theirs = negotiation.agree_as_requestor(contexts, {}, negotiation.read_items(reply[6:], accept=True))
+    assert ours[1].extended == theirs[1].extended == agreed
 
 
 def test_an_answer_with_a_syntax_we_did_not_offer_is_no_agreement():

@@ -28,6 +28,8 @@ class Told:
         self.results: list[tuple[Any, ...]] = []
         self.requests = Asked()
         self.lost = 0
+        self.waited: list[tuple[datetime, float]] = []
+        self.indexed = True
         self.result_error: Exception | None = None
 
     def on_receipt(self, arrival: Arrival, header: Header) -> None:
@@ -38,6 +40,10 @@ class Told:
         if self.result_error is not None:
             raise self.result_error
         self.results.append(result)
+
+    def wait_indexed(self, moment: datetime, seconds: float) -> bool:
+        self.waited.append((moment, seconds))
+        return self.indexed
 
     def on_lost(self) -> None:
         with self.lock:
@@ -73,6 +79,7 @@ def crew(folder: Path, *, count: int = 2, **changes: Any) -> Iterator[tuple[Crew
         on_receipt=told.on_receipt,
         on_commitment_result=told.on_result,
         commitment_requests=told.requests,
+        wait_indexed=told.wait_indexed,
         on_lost_notices=told.on_lost,
     )
     found = Crew(settings, parts.open_spool(settings), hooks, count=count)

@@ -232,3 +232,23 @@ def test_all_destinations_of_one_archive_are_known_by_its_title() -> None:
     twice = [{"name": name, "ae_title": "ARCHIVE", "host": "a", "port": 1} for name in ("one", "two")]
     assert policy(destinations=twice).destinations("ARCHIVE") == ("one", "two")
     assert policy().destinations("CT1") == ()
+
+
+FIND, MOVE, GET = "1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.10008.5.1.4.1.2.1.3"
+
+
+@pytest.mark.parametrize(("service", "sop_class"), [("find", FIND), ("move", MOVE), ("get", GET)])
+def test_queries_and_retrieval_are_offered_to_peers_that_may_ask(service: str, sop_class: str) -> None:
+    may = admitted(peers({"allow": [service]}).admit(request()))
+    assert answer(may, sop_class, EXPLICIT) == Answer(transfer_syntax=EXPLICIT)
+    assert answer(may, sop_class, JPEG_BASELINE).result == 4
+    others = admitted(peers({"allow": ["echo", "store", *({"find", "move", "get"} - {service})]}).admit(request()))
+    assert answer(others, sop_class).result == 3
+
+
+def test_relational_queries_are_agreed_to_when_they_are_proposed() -> None:
+    proposed = {FIND: b"\1\1\1", MOVE: b"\1"}
+    found = admitted(peers({"allow": ["find", "move", "get"]}).admit(request(extended=proposed)))
+    assert answer(found, FIND).extended == b"\1\1\0"
+    assert answer(found, MOVE).extended == b"\1"
+    assert answer(found, GET).extended is None
