@@ -35,6 +35,7 @@ from kuva_gateway.intake.documents import document_drop_folder
 from kuva_gateway.intake.drop_folder import Outcome
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
+from kuva_gateway.queue.alarms import Alarms
 from kuva_gateway.queue.answering import Answering, WhenThere
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
@@ -128,6 +129,7 @@ class Daemon:
         self._stop = stop
         self._log = log.get_logger("daemon")
         self._rng = random.Random()
+        self._alarms = Alarms(log.get_logger("queue"))
         self._undo: list[tuple[str, Callable[[], object]]] = []
         self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
@@ -259,6 +261,7 @@ class Daemon:
                 now=utc_now,
                 rng=self._rng,
                 log=queue_log,
+                alarms=self._alarms,
             )
             for destination in configuration.destinations
         ]
@@ -270,6 +273,7 @@ class Daemon:
             new_uid=new_uid,
             rng=self._rng,
             log=queue_log,
+            alarms=self._alarms,
             resent=lambda destination: runner.wake(destination),  # noqa: PLW0108  (it is made below)
         )
         tools = Tools(
@@ -282,6 +286,7 @@ class Daemon:
             rng=self._rng,
             log=queue_log,
             stopping=threading.Event(),
+            alarms=self._alarms,
         )
         runner = Runner(lanes, tools)
         return runner, commitments

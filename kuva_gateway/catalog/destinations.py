@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import DestinationState
 from kuva_gateway.catalog.session import Session, microseconds, moment
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def rest(catalog: Catalog, destination: str, until: datetime, code: str, why: str) -> None:
@@ -25,12 +27,43 @@ def rest(catalog: Catalog, destination: str, until: datetime, code: str, why: st
 
 
 def wake(catalog: Catalog, destination: str) -> bool:
-    """The destination rests no longer; False if it did not rest."""
+    """The destination rests no longer, and everything that waits for it is due; False if it did not rest.
+
+    What was deferred until later takes its place in the line: it is due since it was first tried for.
+    """
     with catalog.read() as session:
         if not resting_until(session, destination):
             return False
     with catalog.write() as session:
+        session.execute(
+            "UPDATE entries SET due_at = tried_since, next_attempt_at = ? "
+            "WHERE destination = ? AND state = 'deferred' AND due_at > ?",
+            session.at,
+            destination,
+            session.at,
+        )
         return session.change("DELETE FROM destinations WHERE name = ?", destination) > 0
+
+
+def spread(catalog: Catalog, destination: str, within: timedelta, apart: timedelta) -> int:
+    """Let what is overdue after a standstill begin bit by bit, in order of priority and age; returns how many entries.
+
+    They become due ``apart`` from each other, closer where that would take longer than ``within``. What has not been
+    tried before is due as it was.
+    """
+    with catalog.write() as session:
+        rows = session.rows(
+            "SELECT id FROM entries WHERE destination = ? AND state = 'deferred' AND due_at <= ? "
+            "ORDER BY priority DESC, due_at, id",
+            destination,
+            session.at,
+        )
+        step = min(apart / _MICROSECOND, within / _MICROSECOND / max(len(rows), 1))
+        session.many(
+            "UPDATE entries SET due_at = ?, next_attempt_at = ? WHERE id = ?",
+            [(due, due, row["id"]) for place, row in enumerate(rows) for due in [session.at + int(place * step)]],
+        )
+    return len(rows)
 
 
 def destination_state(catalog: Catalog, name: str) -> DestinationState:

@@ -12,7 +12,7 @@ from kuva_gateway.catalog.amended import amendments_of
 from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions import cancel, hold, prioritise, release, retry
-from kuva_gateway.catalog.destinations import destination_state, rest, resting_until, wake
+from kuva_gateway.catalog.destinations import destination_state, rest, resting_until, spread, wake
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.records import AttemptRecord, EntryRecord, PendingInstance
 from kuva_gateway.catalog.session import Row, Session, iso, maybe_moment, microseconds, moment
@@ -41,6 +41,7 @@ __all__ = [
     "renew",
     "rest",
     "retry",
+    "spread",
     "unconfirmed_instances",
     "wake",
 ]
@@ -378,6 +379,7 @@ def _last_error(attempt: AttemptRecord) -> str:
         "code": attempt.code,
         "meaning": attempt.meaning,
         "comment": attempt.comment,
+        "remedy": attempt.remedy,
     }
     return json.dumps(error, ensure_ascii=False, separators=(",", ":"))
 

@@ -251,9 +251,11 @@ class AttemptRecord:
     """A DIMSE status in hexadecimal or a word of our own such as ``no-answer``; "" when all went well."""
     meaning: str = ""
     comment: str = ""
-    """The peer's Error Comment."""
+    """The peer's own words: Error Comment and Offending Element."""
     scope: str = ""
     """``instance``, ``study``, ``sop_class`` or ``destination``."""
+    remedy: str = ""
+    """What a person can do about it."""
     sent: int = 0
     warnings: int = 0
     failed: int = 0

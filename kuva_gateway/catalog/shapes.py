@@ -15,7 +15,9 @@ Object = dict[str, Any]
 _DOCUMENT = "d.id, d.identifier, d.kind, d.version, d.current, d.ready, d.received_at"
 _ENTRY = (
     "SELECT e.id, e.study_id, s.uid, e.destination, e.state, e.revision, e.priority, e.attempts, e.created_at, "
-    "e.next_attempt_at, e.last_error, e.sent, e.committed, r.resting_until, r.since, r.code, r.why "
+    "e.next_attempt_at, e.last_error, e.sent, e.committed, r.resting_until, r.since, r.code, r.why, "
+    "(SELECT MIN(a.started_at) FROM attempts a WHERE a.entry_id = e.id) AS first_attempt_at, "
+    "(SELECT MAX(a.ended_at) FROM attempts a WHERE a.entry_id = e.id) AS last_attempt_at "
     "FROM entries e JOIN studies s ON s.id = e.study_id "
     "LEFT JOIN destinations r ON r.name = e.destination AND e.state IN ('queued', 'deferred')"
 )
@@ -122,6 +124,8 @@ def document(row: Row) -> Object:
 def entry(row: Row) -> Object:
     """One entry. One whose destination rests says so in ``last_error``, without an attempt of its own."""
     resting = row["resting_until"] is not None
+    last = json.loads(row["last_error"]) if row["last_error"] else None
+    remedy = last.get("remedy") if last else None
     return {
         "id": row["id"],
         "study_instance_uid": row["uid"],
@@ -132,10 +136,16 @@ def entry(row: Row) -> Object:
         "attempts": row["attempts"],
         "created_at": iso(row["created_at"]),
         "next_attempt_at": iso(row["resting_until"] if resting else row["next_attempt_at"]),
-        "last_error": _rest(row) if resting else json.loads(row["last_error"]) if row["last_error"] else None,
+        "first_attempt_at": iso(row["first_attempt_at"]),
+        "last_attempt_at": iso(row["last_attempt_at"]),
+        "last_error": _rest(row) if resting else {name: last[name] for name in _ERROR} if last else None,
+        "remedy": remedy or None,
         "sent": row["sent"],
         "committed": row["committed"],
     }
+
+
+_ERROR = ("at", "code", "meaning", "comment")
 
 
 def _rest(row: Row) -> Object:
@@ -143,13 +153,14 @@ def _rest(row: Row) -> Object:
     return {"at": iso(row["since"]), "code": row["code"], "meaning": meaning, "comment": ""}
 
 
-def entry_listing(catalog: Catalog, *, destination: str | None = None, state: str | None = None) -> list[Object]:
-    """Entries as JSON objects, the oldest first; all of them, or of one destination, or in one state."""
+def entry_listing(
+    catalog: Catalog, *, destination: str | None = None, state: str | None = None, limit: int = 1000
+) -> list[Object]:
+    """The newest ``limit`` entries as JSON objects, the oldest of them first; of one destination, or in one state."""
     wanted = {"e.destination": destination, "e.state": state}
     conditions = [f"{column} = ?" for column, value in wanted.items() if value is not None]
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    values = [value for value in wanted.values() if value is not None]
     with catalog.read() as session:
-        rows = session.rows(
-            f"{_ENTRY}{where} ORDER BY e.id", *(value for value in wanted.values() if value is not None)
-        )
-    return [entry(row) for row in rows]
+        rows = session.rows(f"{_ENTRY}{where} ORDER BY e.id DESC LIMIT ?", *values, limit)
+    return [entry(row) for row in reversed(rows)]

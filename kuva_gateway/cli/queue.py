@@ -25,10 +25,13 @@ def queue() -> None:
 @queue.command("list")
 @click.option("--destination", metavar="D", help="Only entries for this destination.")
 @click.option("--state", type=click.Choice(STATES), help="Only entries in this state.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="The newest so many.")
 @pass_invocation
-def list_(invocation: Invocation, destination: str | None, state: str | None) -> None:
+def list_(invocation: Invocation, destination: str | None, state: str | None, limit: int) -> None:
     """List queue entries, the oldest first."""
-    rows = entries.listing(invocation.catalog(), destination=destination, state=state)
+    rows = entries.listing(invocation.catalog(), destination=destination, state=state, limit=limit)
+    if len(rows) == limit:
+        say(f"kuva-gateway: the newest {limit} entries; --limit shows more")
     emit_rows(
         invocation,
         rows,
@@ -43,6 +46,9 @@ def list_(invocation: Invocation, destination: str | None, state: str | None) ->
             ("sent", "sent"),
             ("committed", "committed"),
             ("last_error", "last error"),
+            ("first_attempt_at", "first attempt"),
+            ("last_attempt_at", "last attempt"),
+            ("remedy", "what to do"),
         ],
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from kuva_gateway.dicom import statuses, uids
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward import outcome
+from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.network import errors
 from kuva_gateway.network.commands import Command
@@ -31,6 +32,7 @@ class Call:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
+    judgements: Judgements = field(default_factory=Judgements)
 
     def associate(
         self,

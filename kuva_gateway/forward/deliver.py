@@ -130,7 +130,7 @@ class _Attempt:
             found = outcome.context_rejected(instance.sop_class, instance.transfer_syntax)
         else:
             found = self._store(association, context, instance)
-        self._note(instance, found)
+        self._note(instance, self.call.judgements.apply(found))
 
     def _store(self, association: RequestorAssociation, context: AcceptedContext, instance: Sendable) -> Outcome:
         try:
@@ -148,7 +148,7 @@ class _Attempt:
             return outcome.not_amendable(str(error))
         except (OSError, HeaderError, DamageError) as error:
             return _judge_file(error)
-        return outcome.classify(answer.status, answer.comment)
+        return outcome.classify(answer.status, answer.comment, answer.offending)
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
         if found.stored:

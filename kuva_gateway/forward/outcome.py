@@ -6,6 +6,7 @@ concerns); what is not known here is temporary, so that nothing is given up beca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -55,6 +56,9 @@ class Outcome:
         return f"{self.code} {self.meaning}" + (f" ({self.comment})" if self.comment else "")
 
 
+UNREADABLE = "unreadable"
+_TAGS_TOLD = 8
+
 _Judgement = tuple[Kind, Scope]
 
 _STORED = (Kind.DELIVERED, Scope.INSTANCE)
@@ -87,10 +91,15 @@ _RANGES: tuple[tuple[int, int, _Judgement], ...] = (
 )
 
 
-def classify(status: int, comment: str = "") -> Outcome:
-    """The outcome of a C-STORE-RSP with ``status``; a status that nobody knows is temporary."""
+def classify(status: int, comment: str = "", offending: Sequence[int] = ()) -> Outcome:
+    """The outcome of a C-STORE-RSP with ``status``; a status that nobody knows is temporary.
+
+    ``comment`` and ``offending`` are the answer's own words: Error Comment (0000,0902), Offending Element (0000,0901).
+    """
     kind, scope = _judgement(status)
-    return Outcome(kind=kind, scope=scope, code=f"{status:04X}", meaning=statuses.meaning(status), comment=comment)
+    tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending[:_TAGS_TOLD])
+    said = "; ".join(part for part in (comment, f"offending element {tags}" if tags else "") if part)
+    return Outcome(kind=kind, scope=scope, code=f"{status:04X}", meaning=statuses.meaning(status), comment=said)
 
 
 def _judgement(status: int) -> _Judgement:
@@ -163,7 +172,7 @@ def not_read_now(comment: str) -> Outcome:
 def unreadable(comment: str) -> Outcome:
     """The stored file cannot be read or is not what was received (QUA-01)."""
     return Outcome(
-        kind=Kind.PERSON, scope=Scope.INSTANCE, code="unreadable", meaning="stored file unreadable", comment=comment
+        kind=Kind.PERSON, scope=Scope.INSTANCE, code=UNREADABLE, meaning="stored file unreadable", comment=comment
     )
 
 

@@ -220,8 +220,7 @@ class Association(Wire):
                     break
                 if self._meanwhile(where, answer, allowance):
                     patience = Allowance("response", seconds)
-            wrong = answer.responded_to != command.message_id or answer.field != command.field | commands.RESPONSE_BIT
-            if wrong:
+            if not _answers(answer, command):
                 raise ProtocolViolation("a response to another request than ours", source=0)
             reply = self.collect_data_set(where, allowance) if answer.has_data_set else None
         except NetworkError as error:
@@ -284,3 +283,13 @@ class Association(Wire):
 
     def _broken(self, error: NetworkError) -> None:
         """A request of ours failed; the side that owns the connection decides what becomes of it."""
+
+
+def _answers(response: Command, request: Command) -> bool:
+    """Whether a response is the one to our request: its id, its kind and, where it names one, its instance."""
+    named = response.affected_instance
+    return (
+        response.responded_to == request.message_id
+        and response.field == request.field | commands.RESPONSE_BIT
+        and (not named or not request.affected_instance or named == request.affected_instance)
+    )

@@ -20,15 +20,18 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, deliver
-from kuva_gateway.forward.outcome import Kind, Outcome, Scope
+from kuva_gateway.forward.outcome import UNREADABLE, Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
+from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
 from kuva_gateway.network.requestor import RequestorAssociation
+from kuva_gateway.queue.alarms import FAILED, Alarms
 from kuva_gateway.queue.attempts import at_delivery
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.decision import Decision, Next, decide, later
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.marks import Marks
+from kuva_gateway.queue.streak import refuses_all
 
 LEDGER_DIFFERS = Outcome(
     kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
@@ -50,6 +53,7 @@ class Tools:
     rng: random.Random
     log: Any
     stopping: threading.Event
+    alarms: Alarms
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class Attempt:
     warnings: int = 0
     stored: int = 0
     _association: RequestorAssociation | None = None
+    _refuses_all: Outcome | None = None
     _lost: threading.Event = field(default_factory=threading.Event)
     _renewed_at: datetime = field(init=False)
 
@@ -146,11 +151,12 @@ class Attempt:
         return Decision(next=Next.RETURNED)
 
     def _over(self) -> bool:
-        return self.tools.stopping.is_set() or self._lost.is_set()
+        return self.tools.stopping.is_set() or self._lost.is_set() or self._refuses_all is not None
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
         self.warnings += found.kind is Kind.WARNING
         self.stored += found.stored
+        self._count(found)
         # Unknown counts as sent where commitment will tell: 0112 makes it pending again, nothing is sent twice blindly.
         if found.stored or (found.kind is Kind.UNKNOWN and self.lane.commitment):
             try:
@@ -158,11 +164,21 @@ class Attempt:
             except CatalogUnavailableError as error:
                 self.tools.log.warning("sent marks wait for the catalog", entry=self.entry.id, why=str(error))
 
+    def _count(self, found: Outcome) -> None:
+        """Refusals in a row are the destination's matter; what is wrong with our own file is no refusal."""
+        refused = found.kind is Kind.PERSON and found.scope is not Scope.DESTINATION and found.code != UNREADABLE
+        if found.stored:
+            self.lane.streak.stored()
+        elif refused and self.lane.streak.refused(self.entry.study_instance_uid):
+            self._refuses_all = refuses_all(found)
+
     def _write_marks(self, ids: Sequence[int]) -> None:
         entries.mark_sent(self.tools.catalog, self.entry.id, ids, self.tools.now())
 
     def _decide(self, delivery: Delivery) -> Decision:
         """A stop of our own is no failure of the entry's, whatever it broke."""
+        if self._refuses_all is not None:
+            return Decision(next=Next.RETURNED, cause=self._refuses_all, destination_rests=True)
         decision = decide(
             delivery,
             attempts=max(self.entry.attempts, 1),
@@ -195,17 +211,34 @@ class Attempt:
             if found is None or (found.state, found.owner) != ("sending", entry.owner):
                 raise StateError(NO_LONGER_OURS)
             if decision.next is Next.DELIVERED:
-                entries.delivered(catalog, entry.id, attempt)
+                if not entries.delivered(catalog, entry.id, attempt):
+                    self._sound("refused", "the destination refused instances before or meanwhile", "")
                 if self.lane.commitment:
                     self.tools.commitments.plan(entry, started)
             elif decision.next is Next.DEFERRED:
                 assert decision.due_at is not None
                 entries.defer(catalog, entry.id, decision.due_at, attempt)
             elif decision.next is Next.RETURNED:
-                entries.defer(catalog, entry.id, now, None)
+                entries.defer(catalog, entry.id, self._due_again(decision, now), None)
             else:
                 entries.mark_failed(catalog, entry.id, _persons(delivery), now)
                 entries.fail(catalog, entry.id, attempt, gave_up=decision.next is Next.GAVE_UP)
+
+    def _due_again(self, decision: Decision, now: datetime) -> datetime:
+        """An entry keeps its place in the line, unless it may itself be what the destination does not like."""
+        suspect = decision.destination_rests and self._association is not None
+        return now if suspect else min(self.entry.tried_since, now)
+
+    def _sound(self, code: str, why: str, remedy: str) -> None:
+        self.tools.alarms.sound(
+            FAILED,
+            self.lane.name,
+            entry=self.entry.id,
+            study=self.entry.study_instance_uid,
+            code=code,
+            why=why,
+            remedy=remedy,
+        )
 
     def _persist(self, write: Callable[[], None]) -> bool:
         """Write, however long the catalog is away (a stopping daemon leaves it to the lease); False: it refused."""
@@ -229,9 +262,10 @@ class Attempt:
             self.lane.resting.failed(decision.cause)
         if decision.next is Next.DELIVERED and self.lane.commitment:
             self.tools.commitments.wake(self.lane.name)
-        cause = decision.cause
-        say = self.tools.log.warning if decision.next in (Next.REFUSED, Next.GAVE_UP) else self.tools.log.info
-        say(
+        cause, gave_up = decision.cause, decision.next is Next.GAVE_UP
+        if cause is not None and decision.next in (Next.REFUSED, Next.GAVE_UP):
+            self._sound(cause.code, str(cause), remedy(cause, gave_up=gave_up))
+        self.tools.log.info(
             "attempt",
             entry=self.entry.id,
             study=self.entry.study_instance_uid,

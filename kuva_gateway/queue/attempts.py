@@ -8,7 +8,8 @@ from kuva_gateway.catalog.records import AttemptRecord
 from kuva_gateway.dicom import statuses
 from kuva_gateway.forward.deliver import Delivery
 from kuva_gateway.forward.outcome import Outcome, Scope
-from kuva_gateway.queue.decision import Decision
+from kuva_gateway.forward.remedies import remedy
+from kuva_gateway.queue.decision import Decision, Next
 
 
 def at_delivery(
@@ -24,6 +25,7 @@ def at_delivery(
         meaning=cause.meaning if cause else "",
         comment=cause.comment if cause else "",
         scope=cause.scope.value if cause else "",
+        remedy=remedy(cause, gave_up=decision.next is Next.GAVE_UP) if cause else "",
         sent=delivery.stored,
         warnings=warnings,
         failed=len(delivery.failures) + len(delivery.unknown),
@@ -40,6 +42,7 @@ def asked_in_vain(started: datetime, ended: datetime, why: Outcome) -> AttemptRe
         meaning=why.meaning,
         comment=why.comment,
         scope=why.scope.value,
+        remedy=remedy(why),
     )
 
 
@@ -53,6 +56,7 @@ def not_committed(at: datetime, reason: int, instances: int) -> AttemptRecord:
         meaning=statuses.meaning(reason),
         comment="storage commitment refused",
         scope=Scope.INSTANCE.value,
+        remedy="Ask the archive's operators why it does not keep what it took, then retry.",
         failed=instances,
     )
 
@@ -66,4 +70,5 @@ def given_up(started: datetime, ended: datetime) -> AttemptRecord:
         code="no-commitment-result",
         meaning="the destination never answered the request for storage commitment",
         scope=Scope.STUDY.value,
+        remedy="Ask the archive's operators whether it keeps the study, then retry.",
     )

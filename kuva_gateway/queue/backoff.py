@@ -72,15 +72,15 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """How long a destination rests: doubled with each failure in a row, up to ``longest``."""
+    """How long a destination rests: doubled with each failure in a row from ``first`` up to ``longest``."""
 
-    first: timedelta = timedelta(seconds=10)
+    first: timedelta = timedelta(minutes=1)
     longest: timedelta = timedelta(minutes=5)
 
     def delay(self, failures: int, rng: random.Random) -> timedelta:
-        """How long to leave it alone after ``failures`` (1 or more) in a row."""
+        """How long to leave it alone after ``failures`` (1 or more) in a row, up to 15 % longer by ``rng``."""
         doublings = min(max(failures, 1) - 1, 30)
-        return jittered(min(self.first * 2**doublings, self.longest), rng)
+        return min(self.first * 2**doublings, self.longest) * rng.uniform(1, 1 + JITTER)
 
 
 def jittered(delay: timedelta, rng: random.Random) -> timedelta:

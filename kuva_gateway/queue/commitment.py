@@ -28,6 +28,7 @@ from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question, ask
 from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
 from kuva_gateway.forward.references import FailedReference, Reference, Result
+from kuva_gateway.queue.alarms import FAILED, Alarms
 from kuva_gateway.queue.attempts import asked_in_vain, given_up, not_committed
 from kuva_gateway.queue.lane import Lane
 
@@ -48,6 +49,7 @@ class Commitments:
         new_uid: Callable[[], str],
         rng: random.Random,
         log: Any,
+        alarms: Alarms,
         resent: Callable[[str], None] = lambda destination: None,
     ) -> None:
         self._catalog = catalog
@@ -56,6 +58,7 @@ class Commitments:
         self._new_uid = new_uid
         self._rng = rng
         self._log = log
+        self._alarms = alarms
         self._resent = resent
         self._lock = threading.Lock()
         self._awaited: set[str] = set()
@@ -180,7 +183,7 @@ class Commitments:
             return False
         with self._catalog.write():
             commitments.close(self._catalog, record.transaction_uid, now)
-            self._fail(entry.id, given_up(record.asked_at, now))
+            self._fail(lane.name, entry.id, given_up(record.asked_at, now))
         return True
 
     def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> Outcome | None:
@@ -337,10 +340,14 @@ class Commitments:
         if person:
             codes = {instance.instance_id: f"{instance.reason:04X}" for instance in person}
             entries.mark_failed(self._catalog, entry_id, codes, now)
-            self._fail(entry_id, not_committed(now, person[0].reason, len(person)))
+            self._fail(destination, entry_id, not_committed(now, person[0].reason, len(person)))
 
-    def _fail(self, entry_id: int, attempt: AttemptRecord) -> None:
+    def _fail(self, destination: str, entry_id: int, attempt: AttemptRecord) -> None:
         try:
             entries.fail(self._catalog, entry_id, attempt)
         except StateError as error:
             self._log.info("the entry has moved on", entry=entry_id, why=str(error))
+            return
+        self._alarms.sound(
+            FAILED, destination, entry=entry_id, code=attempt.code, why=attempt.meaning, remedy=attempt.remedy
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,11 +13,17 @@ from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, probe
+from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Outcome
+from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.timers import Limits, Timers
+from kuva_gateway.queue.alarms import RESTS, Alarms
 from kuva_gateway.queue.backoff import Rest, Schedule
 from kuva_gateway.queue.decision import Patience
 from kuva_gateway.queue.resting import Resting
+from kuva_gateway.queue.streak import REFUSES_ALL, Streak
+
+APART = timedelta(milliseconds=100)  # between entries that are overdue when the gateway starts
 
 
 class DestinationLike(Protocol):
@@ -51,15 +57,18 @@ class DestinationLike(Protocol):
     def rest_at_most(self) -> float: ...
     @property
     def workers(self) -> int: ...
+    @property
+    def statuses(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One destination. ``resting`` is shared by all who call it."""
+    """One destination. ``resting`` and ``streak`` are shared by all who call it."""
 
     call: Call
     patience: Patience
     resting: Resting
+    streak: Streak
     workers: int = 2
     commitment: bool = True
     commitment_wait: timedelta = timedelta(seconds=2)
@@ -82,8 +91,9 @@ def make_lane(
     now: Callable[[], datetime],
     rng: random.Random,
     log: Any,
+    alarms: Alarms,
 ) -> Lane:
-    """The lane of a configured destination; a rest that was noted before a restart goes on.
+    """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
     the destination asks for TLS.
@@ -97,6 +107,7 @@ def make_lane(
         tls=tls if destination.tls else None,
         timers=timers,
         limits=limits,
+        judgements=Judgements.parse(destination.statuses),
     )
     resting = Resting(
         destination.name,
@@ -106,16 +117,18 @@ def make_lane(
         rng=rng,
         log=log,
         note=lambda until, why: _note(catalog, destination.name, until, why, log),
+        alarm=lambda why: alarms.sound(RESTS, destination.name, code=why.code, why=str(why), remedy=remedy(why)),
     )
+    schedule = Schedule.parse(destination.retry)
+    entries.spread(catalog, destination.name, within=schedule.steps[0].delay, apart=APART)
     before = entries.destination_state(catalog, destination.name)
     if before.resting_until is not None:
         resting.resume(before.resting_until, before.times)
     return Lane(
         call=call,
-        patience=Patience(
-            schedule=Schedule.parse(destination.retry), give_up_after=timedelta(seconds=destination.give_up_after)
-        ),
+        patience=Patience(schedule=schedule, give_up_after=timedelta(seconds=destination.give_up_after)),
         resting=resting,
+        streak=Streak(tripped=before.code == REFUSES_ALL),
         workers=destination.workers,
         commitment=destination.storage_commitment,
         commitment_wait=timedelta(seconds=destination.commitment_wait),
@@ -129,6 +142,6 @@ def _note(catalog: Catalog, name: str, until: datetime | None, why: Outcome | No
         if until is None or why is None:
             entries.wake(catalog, name)
         else:
-            entries.rest(catalog, name, until, why.code, str(why))
+            entries.rest(catalog, name, until, why.code, f"{why}. {remedy(why)}")
     except CatalogUnavailableError as error:
         log.warning("the destination's rest is not noted", destination=name, why=str(error))

@@ -17,11 +17,18 @@ from typing import Any
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.queue.backoff import Rest
 
+UNREACHABLE = "unreachable"
+UNREACHABLE_FAILURES = 5  # in a row: with the default rests, nobody has answered for about a quarter of an hour
+
 Clock = Callable[[], datetime]
 
 
 class Resting:
-    """The rest of one destination. ``note`` is told of each change: until when it rests and why, or None and None."""
+    """The rest of one destination.
+
+    ``note`` is told of each change: until when it rests and why, or None and None. ``alarm`` is told of a cause that a
+    person should know, once.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,7 @@ class Resting:
         rng: random.Random,
         log: Any,
         note: Callable[[datetime | None, Outcome | None], None] = lambda until, why: None,
+        alarm: Callable[[Outcome], None] = lambda why: None,
     ) -> None:
         self._name = name
         self._rest = rest
@@ -41,6 +49,8 @@ class Resting:
         self._rng = rng
         self._log = log
         self._note = note
+        self._alarm = alarm
+        self._alarmed = ""
         self._lock = threading.Lock()
         self._probing = threading.Lock()
         self._until: datetime | None = None
@@ -76,11 +86,22 @@ class Resting:
             why=str(why),
         )
         self._note(until, why)
+        if self._alarming(why, failures):
+            self._alarm(why)
+
+    def _alarming(self, why: Outcome, failures: int) -> bool:
+        """Once for each cause until something is stored; that nobody is there only when it lasts."""
+        with self._lock:
+            if why.code == self._alarmed or (why.code == UNREACHABLE and failures < UNREACHABLE_FAILURES):
+                return False
+            self._alarmed = why.code
+            return True
 
     def delivered(self) -> None:
         """Something was stored there: forget the failures."""
         with self._lock:
             self._failures = 0
+            self._alarmed = ""
 
     def wait(self) -> timedelta | None:
         """How long it still has to be left alone: None when it can be called, zero when somebody should probe it."""

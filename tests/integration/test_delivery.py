@@ -131,6 +131,9 @@ def test_what_a_person_must_cure_fails_with_its_reason_and_the_others_are_delive
         way.accept()
         entry = way.wait_for(sent.uid, "failed")
         assert entry["last_error"]["code"] == "A77B"
+        assert "UIDs" in entry["remedy"]
+        alarms = [fields for _, event, fields in way.log.lines if event == "alarm"]
+        assert [(one["kind"], one["entry"], one["code"]) for one in alarms] == [("entry_failed", entry["id"], "A77B")]
         assert entry["sent"] == 3
         assert sorted(archive.instances) == sorted(set(sent.instances) - {bad})
         refusing[0] = False
@@ -183,7 +186,8 @@ def test_an_archive_that_refuses_us_rests_with_an_alarm(way: Line) -> None:
         wait_until(lambda: entries.destination_state(way.catalog, "archive").code == "0124")
         way.stop()
     assert way.entry(sent.uid)["attempts"] == 0
-    assert next(fields["code"] for level, _, fields in way.log.lines if level == "error") == "0124"
+    alarms = [fields for level, event, fields in way.log.lines if (level, event) == ("error", "alarm")]
+    assert [(fields["kind"], fields["code"]) for fields in alarms] == [("destination_rests", "0124")]
 
 
 def test_a_dead_destination_does_not_hold_up_another(way: Line) -> None:

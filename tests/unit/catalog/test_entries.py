@@ -297,7 +297,7 @@ def test_a_failure_says_what_and_when(hospital: Hospital) -> None:
     ids = [one.instance_id for one in entries.pending_instances(hospital.catalog, entry)]
     entries.mark_failed(hospital.catalog, entry.id, {ids[0]: "A900"}, hospital.clock())
     attempt = hospital.attempt(
-        "failed", code="A900", meaning="does not match", comment="no", scope="instance", failed=1
+        "failed", code="A900", meaning="does not match", comment="no", scope="instance", failed=1, remedy="mend it"
     )
     entries.fail(hospital.catalog, entry.id, attempt)
     [row] = entries.listing(hospital.catalog, state="failed")
@@ -307,10 +307,22 @@ def test_a_failure_says_what_and_when(hospital: Hospital) -> None:
         "meaning": "does not match",
         "comment": "no",
     }
+    assert row["remedy"] == "mend it"
+    assert (row["first_attempt_at"], row["last_attempt_at"]) == (
+        "2026-11-22T02:59:59.000000Z",
+        "2026-11-22T03:00:00.000000Z",
+    )
     assert hospital.rows("SELECT state, code FROM ledger WHERE instance_id = ?", ids[0]) == [
         {"state": "failed", "code": "A900"}
     ]
     assert hospital.claim() is None
+
+
+def test_a_listing_is_bounded_and_has_the_newest(hospital: Hospital) -> None:
+    for number in range(5):
+        hospital.accept(f"1.2.{number}")
+    listed = entries.listing(hospital.catalog, destination="archive", limit=2)
+    assert [row["study_instance_uid"] for row in listed] == ["1.2.3", "1.2.4"]
 
 
 def test_giving_up_is_told_apart_from_a_refusal(hospital: Hospital) -> None:
@@ -476,3 +488,60 @@ def test_one_name_that_is_wrong_changes_nothing_at_all(hospital: Hospital) -> No
     with pytest.raises(NotFoundError):
         entries.hold(hospital.catalog, [2, 99], by="anna")
     assert states(hospital) == ["sending", "queued"]
+
+
+# -- waking and spreading ---------------------------------------------------------------------------------------------
+
+
+def deferred(hospital: Hospital, uid: str, priority: int = 0, **later: float) -> None:
+    """A study whose entry was tried once, and is to be tried again ``later``."""
+    hospital.accept(uid, destinations=(replace(ARCHIVE, priority=priority),))
+    entry = hospital.claimed()
+    entries.defer(
+        hospital.catalog, entry.id, hospital.clock() + timedelta(**later), hospital.attempt("deferred", code="A700")
+    )
+    hospital.clock.forward(seconds=1)
+
+
+def test_a_destination_that_is_back_wakes_everything_in_order_of_priority_and_age(hospital: Hospital) -> None:
+    deferred(hospital, "1.2.1", hours=2)
+    deferred(hospital, "1.2.2", hours=1)
+    deferred(hospital, "1.2.3", priority=10, hours=3)
+    hospital.accept("1.2.4")
+    entries.rest(hospital.catalog, "archive", hospital.clock() + timedelta(minutes=1), "unreachable", "away")
+    assert hospital.claim() is None
+    assert entries.wake(hospital.catalog, "archive")
+    assert [hospital.claimed().study_instance_uid for _ in range(4)] == ["1.2.3", "1.2.1", "1.2.2", "1.2.4"]
+
+
+def test_waking_leaves_other_destinations_and_what_is_held_alone(hospital: Hospital) -> None:
+    deferred(hospital, "1.2.1", hours=2)
+    entries.hold(hospital.catalog, None, by="anna")
+    entries.rest(hospital.catalog, "copy", hospital.clock(), "unreachable", "away")
+    entries.rest(hospital.catalog, "archive", hospital.clock(), "unreachable", "away")
+    entries.wake(hospital.catalog, "copy")
+    entries.wake(hospital.catalog, "archive")
+    assert hospital.claim() is None
+
+
+def test_what_is_overdue_at_the_start_is_spread_in_order_of_priority_and_age(hospital: Hospital) -> None:
+    for uid, priority in (("1.2.1", 0), ("1.2.2", 10), ("1.2.3", 0)):
+        deferred(hospital, uid, priority, minutes=1)
+    hospital.clock.forward(days=1)
+    hospital.accept("1.2.4")
+    assert entries.spread(hospital.catalog, "archive", timedelta(minutes=1), timedelta(seconds=5)) == 3
+    order = []
+    for _ in range(3):
+        while (entry := hospital.claim()) is not None:
+            order.append(entry.study_instance_uid)
+        hospital.clock.forward(seconds=5)
+    assert order == ["1.2.2", "1.2.4", "1.2.1", "1.2.3"]
+
+
+def test_spreading_takes_no_longer_than_it_may(hospital: Hospital) -> None:
+    for number in range(4):
+        deferred(hospital, f"1.2.{number}", minutes=1)
+    hospital.clock.forward(days=1)
+    entries.spread(hospital.catalog, "archive", timedelta(seconds=4), timedelta(hours=1))
+    hospital.clock.forward(seconds=4)
+    assert all(hospital.claim() is not None for _ in range(4))

@@ -76,12 +76,15 @@ def test_a_study_has_the_members_of_the_contract(hospital: Hospital) -> None:
                 "attempts": 1,
                 "created_at": "2026-11-22T03:00:00.000000Z",
                 "next_attempt_at": "2026-11-22T03:01:00.000000Z",
+                "first_attempt_at": "2026-11-22T02:59:59.000000Z",
+                "last_attempt_at": "2026-11-22T03:00:00.000000Z",
                 "last_error": {
                     "at": "2026-11-22T03:00:00.000000Z",
                     "code": "A700",
                     "meaning": "out of resources",
                     "comment": "full",
                 },
+                "remedy": None,
                 "sent": 0,
                 "committed": 0,
             }

@@ -115,3 +115,11 @@ def test_a_rejected_context_names_class_and_syntax() -> None:
 )
 def test_each_reason_against_commitment_has_its_own_cure(reason: int, expected: Missing) -> None:
     assert classify_commitment(reason) is expected
+
+
+def test_the_archives_own_words_are_kept_with_the_elements_that_offend() -> None:
+    found = classify(0xA900, "wrong class", (0x00080016, 0x00100020))
+    assert found.comment == "wrong class; offending element (0008,0016), (0010,0020)"
+    assert classify(0xA900, "", (0x00080016,)).comment == "offending element (0008,0016)"
+    assert classify(0xA900).comment == ""
+    assert len(classify(0xA900, "", range(1000)).comment) < 130

@@ -25,6 +25,7 @@ from kuva_gateway.dicom import syntaxes, uids
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.parts import destination_plans
 from kuva_gateway.queue.admission import Admission
+from kuva_gateway.queue.alarms import Alarms
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import make_lane
@@ -158,6 +159,7 @@ class Line:
         timers: Timers | None = None,
     ) -> Tools:
         """Put the parts together without starting them."""
+        alarms = Alarms(self.log)
         self.lanes = [
             make_lane(
                 self.catalog,
@@ -169,6 +171,7 @@ class Line:
                 now=utc_now,
                 rng=self.rng,
                 log=self.log,
+                alarms=alarms,
             )
             for destination in destinations
         ]
@@ -182,6 +185,7 @@ class Line:
             new_uid=uids.new_uid,
             rng=self.rng,
             log=self.log,
+            alarms=alarms,
             resent=wake,
         )
         tools = Tools(
@@ -194,6 +198,7 @@ class Line:
             rng=self.rng,
             log=self.log,
             stopping=threading.Event(),
+            alarms=alarms,
         )
         runner = Runner(self.lanes, tools)
         self.runner, self.commitments = runner, commitments

@@ -41,6 +41,7 @@ class World:
         self.probes = 0
         self.log = Lines()
         self.notes: list[tuple[datetime | None, Outcome | None]] = []
+        self.alarms: list[str] = []
         self.resting = Resting(
             "archive",
             Rest(first=timedelta(seconds=10), longest=timedelta(minutes=5)),
@@ -49,6 +50,7 @@ class World:
             rng=random.Random(1),
             log=self.log,
             note=lambda until, why: self.notes.append((until, why)),
+            alarm=lambda why: self.alarms.append(why.code),
         )
 
     def probe(self) -> Outcome:
@@ -161,3 +163,33 @@ def test_a_rest_noted_before_a_restart_goes_on(world: World) -> None:
     world.resting.resume(world.now + timedelta(seconds=30))
     assert world.resting.wait() == timedelta(seconds=30)
     assert not world.resting.try_again()
+
+
+def fail(world: World, why: Outcome, times: int) -> None:
+    for _ in range(times):
+        world.resting.failed(why)
+        world.pass_rest()
+
+
+def test_a_refusal_of_us_sounds_one_alarm_until_something_is_delivered(world: World) -> None:
+    fail(world, association_rejected(2, 3, 2, "local limit exceeded"), 3)
+    fail(world, classify(0x0124), 2)
+    assert world.alarms == ["rejected-2-3-2", "0124"]
+    world.resting.delivered()
+    fail(world, classify(0x0124), 1)
+    assert world.alarms == ["rejected-2-3-2", "0124", "0124"]
+
+
+def test_one_that_is_away_sounds_an_alarm_only_when_it_stays_away(world: World) -> None:
+    fail(world, GONE, 4)
+    assert world.alarms == []
+    fail(world, GONE, 3)
+    assert world.alarms == ["unreachable"]
+
+
+def test_it_is_never_probed_before_its_rest_is_over(world: World) -> None:
+    """Jitter makes rests longer, never shorter."""
+    for _ in range(50):
+        world.resting.failed(GONE)
+        assert world.pass_rest() >= timedelta(seconds=10)
+        world.resting.delivered()
