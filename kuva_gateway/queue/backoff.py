@@ -80,7 +80,8 @@ class Rest:
     def delay(self, failures: int, rng: random.Random) -> timedelta:
         """How long to leave it alone after ``failures`` (1 or more) in a row, up to 15 % longer by ``rng``."""
         doublings = min(max(failures, 1) - 1, 30)
-        return min(self.first * 2**doublings, self.longest) * rng.uniform(1, 1 + JITTER)
+        plain: timedelta = min(self.first * 2**doublings, self.longest)
+        return plain * rng.uniform(1, 1 + JITTER)
 
 
 def jittered(delay: timedelta, rng: random.Random) -> timedelta:
