@@ -379,7 +379,7 @@ def _last_error(attempt: AttemptRecord) -> str:
         "code": attempt.code,
         "meaning": attempt.meaning,
         "comment": attempt.comment,
-        "remedy": attempt.remedy,
+        **({"remedy": attempt.remedy} if attempt.remedy else {}),
     }
     return json.dumps(error, ensure_ascii=False, separators=(",", ":"))
 
