@@ -425,6 +425,8 @@ class Daemon:
     def _wake(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self._keep_out()
         self._write_notes()
+        assert self._indexer is not None
+        self._indexer.remove()
         self._admission.run()
         self._runner.wake()
         return {"done": True}

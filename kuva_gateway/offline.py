@@ -40,6 +40,18 @@ def index_arrivals(configuration: Configuration) -> bool:
     return True
 
 
+def remove_files(configuration: Configuration) -> int | None:
+    """Remove the files that are to be removed, now; None when a daemon has the state directory and does it itself."""
+    try:
+        with (
+            StateLock(configuration.state_directory / "lock"),
+            contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog,
+        ):
+            return Indexer(catalog, parts.open_spool(configuration)).remove_all()
+    except BusyError:
+        return None
+
+
 def rebuild_catalog(
     configuration: Configuration, now: datetime, progress: Callable[[int], None] | None = None
 ) -> dict[str, int | bool]:

@@ -17,6 +17,7 @@ from kuva_gateway.catalog import rejections, withdrawal
 from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
+from kuva_gateway.catalog.removal import keep
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.summary import Summary, load_summaries, refresh_amended, write_summaries
@@ -78,10 +79,22 @@ def write_batch(
     ``receipts`` False: the receipts of these items are not known (a rebuild), and none are written.
     """
     batch = _Batch(session, duplicates, rejecters)
-    batch.load(batch.unknown(items))
+    fresh = batch.unknown(items)
+    batch.load(fresh)
+    again = batch.again if len(fresh) == len(items) else {_digest(item): _uid(item) for item in items}
+    if again:
+        keep(session, again)
     if not receipts:
         batch.new["receipts"].clear()
     return batch.write()
+
+
+def _digest(item: Item) -> bytes:
+    return bytes.fromhex(item.arrival.digest)
+
+
+def _uid(item: Item) -> str:
+    return item.header.sop_instance_uid
 
 
 @dataclass(slots=True)
@@ -110,6 +123,8 @@ class _Batch:
     notes: list[rejections.Arrived] = field(default_factory=list)
     own_notes: dict[str, int] = field(default_factory=dict)
     """New instances that are notes of ours, by SOP Instance UID."""
+    again: dict[bytes, str] = field(default_factory=dict)
+    """Digests of what was here before, with the SOP Instance UID in it."""
 
     # -- before -------------------------------------------------------------------------------------------------
 
@@ -139,7 +154,7 @@ class _Batch:
         uids = {item.header.sop_instance_uid for item in items}
         self._load_same(uids)
         self.rejected = rejections.rejected_among(self.session, uids)
-        digests = [bytes.fromhex(item.arrival.digest) for item in items]
+        digests = [_digest(item) for item in items]
         studies = {
             item.header.study_instance_uid
             for item, digest in zip(items, digests, strict=True)
@@ -148,6 +163,7 @@ class _Batch:
         if studies:
             self._load_studies(studies)
             self._load_ids()
+        self.again = {digest: _uid(item) for item, digest in zip(items, digests, strict=True) if digest in self.digests}
         for item, digest in zip(items, digests, strict=True):
             self._take(item, digest)
 

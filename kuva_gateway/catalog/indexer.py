@@ -21,6 +21,7 @@ from kuva_gateway.catalog.batch import Item, write_batch
 from kuva_gateway.catalog.database import Catalog, is_about_values
 from kuva_gateway.catalog.duplicates import Policy
 from kuva_gateway.catalog.rejections import Rejecters
+from kuva_gateway.catalog.remover import Remover
 from kuva_gateway.catalog.session import microseconds
 from kuva_gateway.dicom.header import Header, HeaderError
 from kuva_gateway.dicom.key_objects import Note, read_note, title_of_note
@@ -58,7 +59,7 @@ class Indexer:
     on_indexed
         Called after each batch, on the indexer's thread, with the Study Instance UIDs whose instances changed.
     on_problem
-        Called with a rule id (QUA-01), ``catalog`` or ``spool``, and a sentence without patient data.
+        Called with a rule id (QUA-01), ``catalog``, ``spool`` or ``removal``, and a sentence without patient data.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Indexer:
         self._waiters = 0  # while there are any, nothing lingers
         self._indexing = threading.Lock()
         self._aside: set[Receipt] = set()
+        self._remover = Remover(catalog, spool)
+        self._removals = False  # files may wait for removal
         self._left = 0  # of the last batch, how many are not indexed
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -104,6 +107,7 @@ class Indexer:
         """Start the thread, which first indexes what is in ``arrived/``."""
         with self._changed:
             self._arrivals.expect_backlog()
+            self._removals = True
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
         self._thread.start()
 
@@ -119,6 +123,12 @@ class Indexer:
         """Look into ``arrived/``: somebody else put files there."""
         with self._changed:
             self._arrivals.expect_backlog()
+            self._work.notify_all()
+
+    def remove(self) -> None:
+        """Somebody asked for the removal of files: begin with it soon."""
+        with self._changed:
+            self._removals = True
             self._work.notify_all()
 
     def passed(self, until: datetime) -> bool:
@@ -191,16 +201,27 @@ class Indexer:
         """Index the oldest notices, or what a listing finds; wait when there is neither."""
         with self._work:
             rest = max(0.0, self._look_at - monotonic())
-            if not self._work.wait_for(lambda: self._stopping or len(self._arrivals) or self._arrivals.backlog, rest):
+            if not self._work.wait_for(self._wanted, rest):
                 self._arrivals.expect_backlog()
-            if not self._arrivals.backlog:
+                self._removals = True
+            if len(self._arrivals) and not self._arrivals.backlog:
                 self._work.wait_for(self._enough, self._linger)
             if self._stopping:
                 return
             batch = self._arrivals.take(self._batch)
-        if not batch:
+            backlog, removals, self._removals = self._arrivals.backlog, self._removals, False
+        if batch:
+            self._index_in_hand(batch)
+        elif backlog:
             self._index_backlog()
-            return
+        if removals:
+            self._remove_some()
+
+    def _wanted(self) -> bool:
+        """There is something to do."""
+        return bool(self._stopping or len(self._arrivals) or self._arrivals.backlog or self._removals)
+
+    def _index_in_hand(self, batch: Sequence[Notice]) -> None:
         try:
             self._index(batch)
         except OSError:
@@ -242,6 +263,30 @@ class Indexer:
             with self._changed:
                 self._arrivals.end_listing(complete=complete, left=left)
                 self._changed.notify_all()
+
+    # -- removal --------------------------------------------------------------------------------------------------
+
+    def remove_all(self) -> int:
+        """Remove every file that is to be removed, now, on the caller's thread; returns how many.
+
+        Raises
+        ------
+        CatalogUnavailableError, OSError
+            What is left waits for another time.
+        """
+        with self._indexing:
+            return self._remover.remove_all()
+
+    def _remove_some(self) -> None:
+        """One helping; what fails is tried again when the indexer next looks around, and delays no arrival."""
+        try:
+            with self._indexing:
+                more = self._remover.remove_some()
+        except Exception as error:
+            self._on_problem("removal", _words(error))
+            return
+        if more:
+            self.remove()
 
     # -- one batch ----------------------------------------------------------------------------------------------------
 

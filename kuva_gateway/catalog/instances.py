@@ -14,8 +14,10 @@ def digests(catalog: Catalog) -> Iterator[str]:
     last = 0
     while True:
         with catalog.read() as session:
-            rows = session.rows("SELECT id, digest FROM instances WHERE id > ? ORDER BY id LIMIT ?", last, PAGE)
+            rows = session.rows(
+                "SELECT id, digest, purged_at FROM instances WHERE id > ? ORDER BY id LIMIT ?", last, PAGE
+            )
         if not rows:
             return
-        yield from (bytes(row["digest"]).hex() for row in rows)
+        yield from (bytes(row["digest"]).hex() for row in rows if row["purged_at"] is None)
         last = rows[-1]["id"]

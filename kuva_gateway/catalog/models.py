@@ -130,6 +130,7 @@ class Instance(Table):
     held = SmallIntegerField(help_text="1: never sent (DUP-01 after delivery)")
     peer = TextField()
     received_at = BigIntegerField()
+    purged_at = BigIntegerField(null=True, help_text="its file was removed; row and history stay")
 
     class Meta:
         table_name = "instances"
@@ -137,6 +138,16 @@ class Instance(Table):
 
 
 Instance.add_index(Instance.index(Instance.study, Instance.series, name="instances_study"))
+
+
+class Removal(Table):
+    """A file that is to be removed: the indexer's thread does it, and deletes the row (:mod:`.removal`)."""
+
+    instance = ForeignKeyField(Instance, primary_key=True)
+    asked_at = BigIntegerField()
+
+    class Meta:
+        table_name = "removals"
 
 
 class Receipt(Table):

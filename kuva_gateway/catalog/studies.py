@@ -23,6 +23,7 @@ from kuva_gateway.catalog.records import (
     StudyView,
     Unsettled,
 )
+from kuva_gateway.catalog.removal import remove_study
 from kuva_gateway.catalog.session import Row, Session, microseconds, moment
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.story import trace
@@ -39,6 +40,7 @@ __all__ = [
     "reject",
     "release",
     "replace_following",
+    "remove_study",
     "settle",
     "show",
     "to_judge",

@@ -160,6 +160,22 @@ def reject(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) 
     return _decide(invocation, uids, lambda uid: catalog_studies.reject(catalog, uid, by=by, reason=reason), "rejected")
 
 
+@studies.command("remove")
+@click.argument("uids", nargs=-1, required=True, metavar="UID...")
+@decision()
+@pass_invocation
+def remove(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
+    """Remove the files of rejected or withdrawn studies; their rows and history stay."""
+    from kuva_gateway.offline import remove_files
+
+    catalog = invocation.catalog()
+    status = _decide(
+        invocation, uids, lambda uid: catalog_studies.remove_study(catalog, uid, by=by, reason=reason), "removed"
+    )
+    remove_files(invocation.configuration())
+    return status
+
+
 @studies.command("recheck")
 @click.argument("uids", nargs=-1, metavar="UID...")
 @click.option("--all", "everything", is_flag=True, help="Every held study.")
