@@ -33,6 +33,7 @@ from kuva_gateway.intake.authorizations import authorization_drop_folder
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import document_drop_folder
 from kuva_gateway.intake.drop_folder import Outcome
+from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.alarms import Alarms
@@ -191,6 +192,7 @@ class Daemon:
             self._catalog = parts.open_catalog(self.configuration, create=True)
             self._undo.append(("catalog", self._catalog.close))
         load_starter_codes(self._catalog)
+        load_shipped_providers(self._catalog)
         indexer = Indexer(
             self._catalog,
             self.spool,

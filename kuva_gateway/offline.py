@@ -20,6 +20,7 @@ from kuva_gateway.errors import BusyError, GatewayError
 from kuva_gateway.intake.authorizations import import_authorization
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import import_document
+from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
 
 
@@ -31,6 +32,7 @@ def index_arrivals(configuration: Configuration) -> bool:
             contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog,
         ):
             load_starter_codes(catalog)
+            load_shipped_providers(catalog)
             spool = parts.open_spool(configuration)
             Indexer(
                 catalog, spool, duplicates=configuration.duplicates, rejecters=parts.rejecters(configuration)
@@ -83,6 +85,7 @@ def rebuild_catalog(
             if kept:
                 codes.store(catalog, kept)
             load_starter_codes(catalog)
+            load_shipped_providers(catalog)
             documents, unreadable = _documents(configuration, catalog)
             authorizations, unreadable_authorizations = _authorizations(configuration, catalog)
             listed = codes.count(catalog)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kuva_gateway.network import Limits, Timers
     from kuva_gateway.queue.answering import Asker
     from kuva_gateway.validation.findings import Refusal, Verdict
+    from kuva_gateway.validation.parties import PartiesOf
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -146,12 +147,31 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
         except TlsFilesError as error:
             problems.append(Problem(line=None, key="tls", message=str(error)))
     problems += _unknown_peers(configuration)
+    problems += _wrong_oids(configuration)
     if configuration.listen.port is None and configuration.tls.port is None:
         problems.append(
             Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
         )
     if problems:
         raise ConfigurationError(str(path), problems)
+
+
+def _wrong_oids(configuration: Configuration) -> list[Problem]:
+    """OIDs of producers and register keepers that are none of an organisation's would silently match nothing."""
+    from kuva_gateway.clinical.identifiers import is_organisation_oid
+
+    named = [("register_keepers", oid) for oid in configuration.register_keepers]
+    for peer in configuration.peers:
+        named += [
+            (f"peers.{peer.name}.{key}", oid)
+            for key, oid in (("producer", peer.producer), ("register_keeper", peer.register_keeper))
+            if oid is not None
+        ]
+    return [
+        Problem(line=None, key=key, message="expected an OID under 1.2.246.10")
+        for key, oid in named
+        if not is_organisation_oid(oid)
+    ]
 
 
 def _unknown_peers(configuration: Configuration) -> list[Problem]:
@@ -274,6 +294,39 @@ def _call_peer(configuration: Configuration, peer: Peer) -> Call | None:
     )
 
 
+def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> PartiesOf:
+    """What is known of those who sent a study and of those whose it is; without a catalog only the configuration."""
+    from kuva_gateway.catalog import authorizations, providers
+    from kuva_gateway.validation.parties import Concerned, Parties, Sender
+
+    peers = {
+        one.name: Sender(peer=one.name, producer=one.producer or "", register_keeper=one.register_keeper or "")
+        for one in configuration.peers
+    }
+    own = {*configuration.register_keepers, *(one.register_keeper for one in peers.values() if one.register_keeper)}
+
+    def parties_of(concerned: Concerned) -> Parties:
+        senders = tuple(peers.get(name, Sender(peer=name)) for name in concerned.peers)
+        producers = [one.producer for one in senders if one.producer]
+        keepers = {*concerned.keepers, *(one.register_keeper for one in senders if one.register_keeper)}
+        known = providers.mapped(catalog) if catalog is not None else ()
+        found = (
+            authorizations.concerning(catalog, producers, keepers, concerned.patients)
+            if catalog is not None and producers
+            else ()
+        )
+        served = own | {keeper for keeper in keepers if any(one.keeps(keeper) for one in known)}
+        return Parties(
+            senders=senders,
+            authorizations=found,
+            valid_on=configuration.authorizations.valid_on,
+            known_keepers=frozenset(served if configuration.register_keepers else ()),
+            providers=known,
+        )
+
+    return parties_of
+
+
 def make_judge(
     configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
 ) -> Callable[[StudyView], Verdict]:
@@ -283,6 +336,7 @@ def make_judge(
     from kuva_gateway.validation.rules import judge
 
     zone = ZoneInfo(configuration.timezone)
+    parties_of = make_parties_of(configuration, catalog)
 
     def judge_view(view: StudyView) -> Verdict:
         facts = facts_from_view(
@@ -291,6 +345,7 @@ def make_judge(
             environment=configuration.environment,
             today=now().astimezone(zone).date(),
             private_classes=frozenset(configuration.private_storage_classes),
+            parties_of=parties_of,
         )
         return judge(facts, configuration.severities(view.study.peer), configuration.language)
 

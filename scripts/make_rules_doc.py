@@ -74,6 +74,9 @@ def messages(rule: Rule) -> Iterator[str]:
         notes = ", ".join(note for note in (own, status) if note)
         yield wrapped(f"{message.text.en}{f' ({notes})' if notes else ''}", "  ").replace("  ", "- ", 1)
         yield wrapped(f"*{message.text.fi}*", "  ")
+        if message.remedy is not None:
+            yield wrapped(f"What to do: {message.remedy.en}", "  ")
+            yield wrapped(f"*{message.remedy.fi}*", "  ")
 
 
 def section(rule: Rule) -> str:

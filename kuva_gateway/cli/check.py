@@ -23,10 +23,10 @@ from kuva_gateway.cli.output import emit_json, emit_table, progress, say
 from kuva_gateway.errors import GatewayError, NotFoundError
 
 if TYPE_CHECKING:
+    from kuva_gateway.catalog.database import Catalog
     from kuva_gateway.clinical.codes import CodePeriod
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.clinical.documents import ImagingDocument
-    from kuva_gateway.config import Configuration
     from kuva_gateway.dicom.header import Header
     from kuva_gateway.validation.facts import LookUp, StudyFacts
     from kuva_gateway.validation.findings import Verdict
@@ -66,7 +66,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
     if peer and configuration.peer(peer) is None:
         raise NotFoundError(f"there is no peer called {peer[:40]} in the configuration")
     found = _read_all(_files(paths), document_profile(configuration))
-    studies = _facts(invocation, found)
+    studies = _facts(invocation, found, peer)
     severities = configuration.severities(peer)
     verdicts = [(facts, judge(facts, severities, configuration.language)) for facts in studies]
     _report(invocation, verdicts)
@@ -74,10 +74,12 @@ def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
     return _status(found, verdicts)
 
 
-def _facts(invocation: Invocation, found: _Found) -> tuple[StudyFacts, ...]:
+def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts, ...]:
+    from kuva_gateway.parts import make_parties_of
     from kuva_gateway.validation.files import FileInstance, facts_from_files
 
     configuration = invocation.configuration()
+    catalog = _catalog(invocation)
     times = Counter(image.header.sop_instance_uid for image in found.images)
     return facts_from_files(
         [
@@ -85,11 +87,13 @@ def _facts(invocation: Invocation, found: _Found) -> tuple[StudyFacts, ...]:
             for image in found.images
         ],
         [document for _, document in found.documents],
-        periods_for=_code_list(invocation, configuration),
+        periods_for=_code_list(catalog),
         environment=configuration.environment,
         today=invocation.now().astimezone(ZoneInfo(configuration.timezone)).date(),
         private_classes=frozenset(configuration.private_storage_classes),
         duplicates=configuration.duplicates,
+        parties_of=make_parties_of(configuration, catalog),
+        peer=peer,
     )
 
 
@@ -157,17 +161,22 @@ def _digest(image: _Image) -> str:
     return digest.hexdigest()
 
 
-def _code_list(invocation: Invocation, configuration: Configuration) -> LookUp:
-    """The catalog's code list, where the gateway has run and has one; else the starter list."""
+def _catalog(invocation: Invocation) -> Catalog | None:
+    """The catalog, where the gateway has run; checking makes none."""
+    if not invocation.configuration().state_directory.is_dir():
+        return None
+    try:
+        return invocation.catalog()
+    except NotFoundError:
+        return None
+
+
+def _code_list(catalog: Catalog | None) -> LookUp:
+    """The catalog's code list, where it has one; else the starter list."""
     from kuva_gateway.catalog import codes
 
-    if configuration.state_directory.is_dir():
-        try:
-            catalog = invocation.catalog()
-            if codes.count(catalog) > 0:
-                return partial(codes.periods_for, catalog)
-        except NotFoundError:
-            pass
+    if catalog is not None and codes.count(catalog) > 0:
+        return partial(codes.periods_for, catalog)
     return _starter_codes()
 
 

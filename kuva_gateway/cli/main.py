@@ -26,6 +26,7 @@ _COMMANDS = {
         "authorizations",
         "Service-purchase authorizations: import, list, invalidate.",
     ),
+    "providers": ("kuva_gateway.cli.providers", "providers", "Providers that use the archive: list, set, add."),
     "studies": ("kuva_gateway.cli.studies", "studies", "Studies: list, show, trace, release, reject, recheck."),
     "queue": ("kuva_gateway.cli.queue", "queue", "Queue entries: list, retry, hold, release, cancel."),
     "peers": ("kuva_gateway.cli.peers", "peers", "Configured peers: list, echo."),

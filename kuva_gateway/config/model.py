@@ -262,6 +262,7 @@ class Configuration(Section):
     settle_at_most: Duration = 7200.0
     duplicates: Literal["newest", "first"] = "newest"
     rules: Rules = {}
+    register_keepers: tuple[str, ...] = ()
     peers: tuple[Peer, ...] = ()
     destinations: tuple[Destination, ...] = ()
     documents: Documents = Documents()
@@ -333,7 +334,7 @@ class Configuration(Section):
                 if getattr(destination, key):
                     notices.append(f"destinations.{destination.name}.{key}: not acted on by this version")
         for peer in self.peers:
-            for key in ("producer", "register_keeper", "issuer_of_patient_id", "code_mapping"):
+            for key in ("issuer_of_patient_id", "code_mapping"):
                 if getattr(peer, key):
                     notices.append(f"peers.{peer.name}.{key}: not acted on by this version")
             if "commit" in peer.allow and (peer.host is None or peer.port is None):

@@ -1,4 +1,5 @@
-"""Rules on imaging documents: DOC-01 and DOC-02 (they are here), DOC-04 (they agree), DOC-05 (why one does not count).
+"""Rules on imaging documents: DOC-01 and DOC-02 (they are here), DOC-03 (a report is), DOC-04 (they agree), DOC-05 (why
+one does not count).
 
 Keeps nothing. A document counts when it is linked, current, ready, and of a kind that is known: ``other`` counts for no
 rule. Where none of a kind counts, those that are current are compared all the same, so that one look tells every cause.
@@ -6,7 +7,7 @@ rule. Where none of a kind counts, those that are current are compared all the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kuva_gateway.clinical.documents import ImagingDocument
@@ -17,8 +18,8 @@ from kuva_gateway.validation.codes import study_codes
 from kuva_gateway.validation.facts import DocumentFacts, StudyFacts
 from kuva_gateway.validation.findings import Fault
 from kuva_gateway.validation.identity import differ_in_separator
+from kuva_gateway.validation.parties import KINDS, own_keepers
 
-KINDS: Final = ("request", "examination_entry", "report")
 _NATIONAL: Final = ("1.2.246.10.", "1.2.246.21", "1.2.246.537.", "1.2.246.777.")
 """Organisations (their documents and service events too), persons, code lists, document structures: no studies,
 mostly."""
@@ -60,13 +61,36 @@ def judge_readiness(facts: StudyFacts) -> Iterator[Fault]:
 def judge_agreement(facts: StudyFacts) -> Iterator[Fault]:
     """DOC-04."""
     present = {linked.document.kind for linked in facts.documents if counts(linked)}
+    compared = []
     for linked in facts.documents:
         kind = linked.document.kind
         if kind in KINDS and linked.current and (linked.document.ready or kind not in present):
+            compared.append(linked.document)
             yield from _patient(facts, linked.document)
             yield from _accession(facts, linked.document)
             yield from _study(facts, linked)
             yield from _code(facts, linked.document)
+    yield from _keeper(facts, compared)
+
+
+def judge_report(facts: StudyFacts) -> Iterator[Fault]:
+    """DOC-03: reports that are linked; none is needed."""
+    for linked in facts.documents:
+        document = linked.document
+        if document.kind == "report" and counts(linked):
+            values = {"version": str(document.version)}
+            yield Fault(rule="DOC-03", message="linked", where=document.oid, values=values)
+
+
+def _keeper(facts: StudyFacts, documents: Sequence[ImagingDocument]) -> Iterator[Fault]:
+    """The documents lie in the register of one keeper: the sender's, where that is configured."""
+    own = own_keepers(facts.parties)
+    expected = own or tuple(one.register_keeper for one in documents if one.register_keeper)[:1]
+    for document in documents:
+        if document.register_keeper and document.register_keeper not in expected:
+            quoted = {"other": document.register_keeper, "keeper": ", ".join(expected)}
+            message = "senders_keeper" if own else "keeper"
+            yield Fault(rule="DOC-04", message=message, where=document.oid, quoted=quoted)
 
 
 def _patient(facts: StudyFacts, document: ImagingDocument) -> Iterator[Fault]:

@@ -17,6 +17,7 @@ from kuva_gateway.catalog.records import FactSet, InstanceFinding, Rejection, St
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.dicom.header import Header
+from kuva_gateway.validation.parties import Parties, PartiesOf, concerned, nobody
 from kuva_gateway.validation.procedure_codes import named_codes
 
 Environment = Literal["test", "production"]
@@ -55,6 +56,8 @@ class StudyFacts:
         A person's earlier rejection of the study, to which instances have come since.
     private_classes
         SOP classes that the configuration allows beside the standard's.
+    parties
+        Who sent it, whose register it belongs into, and by what right.
     today
         The day, where the gateway is.
     """
@@ -70,6 +73,7 @@ class StudyFacts:
     peer: str = ""
     environment: Environment
     private_classes: Collection[str] = frozenset()
+    parties: Parties = field(default_factory=Parties)
     today: date
 
 
@@ -119,6 +123,7 @@ def facts_from_view(
     environment: Environment,
     today: date,
     private_classes: Collection[str],
+    parties_of: PartiesOf = nobody,
 ) -> StudyFacts:
     """The facts about a study in the catalog.
 
@@ -126,6 +131,8 @@ def facts_from_view(
     ----------
     periods_for
         Asks the code list, for example ``partial(catalog.codes.periods_for, catalog)``; what it raises is passed on.
+    parties_of
+        Looks up senders, authorizations and providers; what it raises is passed on.
     today
         The day in the configured time zone.
     """
@@ -144,5 +151,12 @@ def facts_from_view(
         peer=view.study.peer,
         environment=environment,
         private_classes=private_classes,
+        parties=parties_of(
+            concerned(
+                [view.study.peer, *(peer for one in view.facts for peer in one.peers)],
+                [(linked.document, linked.current) for linked in view.documents],
+                [one.header.patient_id for one in view.facts],
+            )
+        ),
         today=today,
     )

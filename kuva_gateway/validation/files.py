@@ -18,6 +18,7 @@ from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import DocumentFacts, Environment, LookUp, StudyFacts, look_up_codes
+from kuva_gateway.validation.parties import PartiesOf, concerned, nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,8 @@ def facts_from_files(
     today: date,
     private_classes: Collection[str],
     duplicates: Literal["newest", "first"] = "newest",
+    parties_of: PartiesOf = nobody,
+    peer: str = "",
 ) -> tuple[StudyFacts, ...]:
     """The facts of every study among ``instances``, in order of appearance, with the ``documents`` that belong to
     it."""
@@ -92,16 +95,19 @@ def facts_from_files(
     facts = []
     for study in studies.values():
         sets = study.sets()
+        linked = tuple(_linked(study.uid, sets, known))
+        patients = [one.header.patient_id for one in sets]
         _note_bad_uids(study, {one.example_sop_instance_uid for one in sets})
         facts.append(
             StudyFacts(
                 study_instance_uid=study.uid,
                 sets=sets,
-                documents=tuple(_linked(study.uid, sets, known)),
+                documents=linked,
                 code_periods=look_up_codes(sets, periods_for),
                 instance_findings=tuple(study.findings),
                 environment=environment,
                 private_classes=private_classes,
+                parties=parties_of(concerned([peer], [(one.document, one.current) for one in linked], patients)),
                 today=today,
             )
         )

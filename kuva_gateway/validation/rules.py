@@ -15,7 +15,18 @@ from kuva_gateway.catalog.records import FactSet
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES
 from kuva_gateway.dicom.statuses import NOT_AUTHORISED, comment
-from kuva_gateway.validation import accession, codes, decisions, documents, identity, objects, observed, tags
+from kuva_gateway.validation import (
+    accession,
+    authorizations,
+    codes,
+    decisions,
+    documents,
+    identity,
+    objects,
+    observed,
+    organisations,
+    tags,
+)
 from kuva_gateway.validation.discretion import Discretion
 from kuva_gateway.validation.facts import Environment, StudyFacts
 from kuva_gateway.validation.findings import (
@@ -57,6 +68,10 @@ _OF_A_STUDY: Final[tuple[Check, ...]] = (
     documents.judge_presence,
     documents.judge_agreement,
     documents.judge_readiness,
+    documents.judge_report,
+    organisations.judge_organisations,
+    organisations.judge_membership,
+    authorizations.judge_right_to_store,
     observed.judge_observed,
     decisions.judge_decisions,
 )

@@ -6,7 +6,7 @@ ever.
 
 from __future__ import annotations
 
-from kuva_gateway.validation.texts import corrections, decisions, documents, objects, orders, patients
+from kuva_gateway.validation.texts import corrections, decisions, documents, objects, orders, parties, patients
 from kuva_gateway.validation.wording import Rule
 
 ALL: tuple[Rule, ...] = (
@@ -14,6 +14,7 @@ ALL: tuple[Rule, ...] = (
     *patients.RULES,
     *orders.RULES,
     *documents.RULES,
+    *parties.RULES,
     *corrections.RULES,
     *decisions.RULES,
 )

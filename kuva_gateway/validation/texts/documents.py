@@ -53,6 +53,26 @@ DOC_02 = Rule(
     },
 )
 
+DOC_03 = Rule(
+    id="DOC-03",
+    severity="info",
+    title=Text("A report is linked", "Lausunto liittyy tutkimukseen"),
+    looks_at=Text(
+        "Linked reports (lausunto) that are current and ready. A report is optional; this only tells that it is there.",
+        "Tutkimukseen liittyvät lausunnot, jotka ovat voimassa ja arkistointivalmiita. Lausunto ei ole pakollinen; tämä"
+        " vain kertoo siitä.",
+    ),
+    remedy=Text("Nothing needs to be done.", "Mitään ei tarvitse tehdä."),
+    messages={
+        "linked": Message(
+            text=Text(
+                "A report (version {version}) that is current and ready is linked",
+                "Tutkimukseen liittyy voimassa oleva, valmis lausunto (versio {version})",
+            )
+        )
+    },
+)
+
 DOC_04 = Rule(
     id="DOC-04",
     severity="hold",
@@ -60,11 +80,12 @@ DOC_04 = Rule(
     looks_at=Text(
         "Of each linked request, examination entry and report that counts: the patient id (the separator is part of"
         " it), the accession numbers and the procedure codes, if document and study name any; the study UIDs, if the"
-        " document is linked by accession number and names UIDs that are no national OIDs.",
+        " document is linked by accession number and names UIDs that are no national OIDs; the register keepers of all"
+        " of them, and the sender's (peers.NAME.register_keeper), where that is configured.",
         "Jokaisesta tutkimukseen liittyvästä pyynnöstä, tutkimusmerkinnästä ja lausunnosta: potilastunniste"
         " (välimerkki on osa sitä), accession-numerot ja tutkimuskoodit, jos niitä on molemmissa; tutkimuksen UID,"
         " jos asiakirja liittyy accession-numerolla ja nimeää UID-tunnisteita, jotka eivät ole kansallisia"
-        " OID-tunnuksia.",
+        " OID-tunnuksia; kaikkien rekisterinpitäjät ja lähettäjän (peers.NAME.register_keeper), jos se on asetettu.",
     ),
     remedy=Text(
         "Find out whether document or images are wrong; send a corrected version of the document, or correct the"
@@ -95,6 +116,18 @@ DOC_04 = Rule(
             text=Text(
                 "The document names other studies ({other}), not this one",
                 "Asiakirja nimeää muita tutkimuksia ({other}), ei tätä",
+            )
+        ),
+        "keeper": Message(
+            text=Text(
+                "The document belongs to the register keeper {other}, another document of the study to {keeper}",
+                "Asiakirjan rekisterinpitäjä on {other}, tutkimuksen toisen asiakirjan {keeper}",
+            )
+        ),
+        "senders_keeper": Message(
+            text=Text(
+                "The document belongs to the register keeper {other}, the images of this sender to {keeper}",
+                "Asiakirjan rekisterinpitäjä on {other}, tämän lähettäjän kuvien {keeper}",
             )
         ),
         "code": Message(
@@ -153,4 +186,4 @@ DOC_05 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (DOC_01, DOC_02, DOC_04, DOC_05)
+RULES: tuple[Rule, ...] = (DOC_01, DOC_02, DOC_03, DOC_04, DOC_05)
