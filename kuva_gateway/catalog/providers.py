@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.session import Row, Session
-from kuva_gateway.catalog.verdicts import open_question
 from kuva_gateway.clinical.providers import Provider
 from kuva_gateway.errors import NotFoundError, StateError
 
