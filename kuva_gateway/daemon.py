@@ -42,6 +42,7 @@ from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
 from kuva_gateway.queue.notes import Notes
+from kuva_gateway.queue.retention import Retention, Room
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
@@ -51,6 +52,7 @@ from kuva_gateway.spool.trial import try_out
 # Seconds.
 ADMISSION_EVERY = 1.0
 QUEUE_EVERY = 1.0
+RETENTION_EVERY = 30.0
 SHORTEST_TICK = 0.1
 ASK_AGAIN = 0.05
 SWEEP_EVERY = 10.0
@@ -331,6 +333,7 @@ class Daemon:
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+                "retention": Tick(call=self._make_retention(queue_log).run, every=RETENTION_EVERY),
                 "notes": Tick(call=self._write_notes, every=QUEUE_EVERY),
                 "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
                 **folders,
@@ -419,6 +422,20 @@ class Daemon:
         """Tell receiving which instances rejection notes keep out."""
         if self._catalog is not None and self._reception is not None:
             self._reception.keep_out(rejections.refused(self._catalog))
+
+    def _make_retention(self, queue_log: Any) -> Retention:
+        assert self._catalog is not None
+        assert self._indexer is not None
+        own = self.configuration.retention
+        return Retention(
+            self._catalog,
+            keep_for=timedelta(seconds=own.keep_for),
+            low_water=own.low_water,
+            room=lambda: Room(free=self.spool.free_bytes(), total=self.spool.space.total_bytes()),
+            remove=self._indexer.remove,
+            now=utc_now,
+            log=queue_log,
+        )
 
     def _write_notes(self) -> None:
         assert self._catalog is not None

@@ -18,6 +18,7 @@ from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.removal import keep
+from kuva_gateway.catalog.retention import keep_from
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.summary import Summary, load_summaries, refresh_amended, write_summaries
@@ -83,7 +84,9 @@ def write_batch(
     batch.load(fresh)
     again = batch.again if len(fresh) == len(items) else {_digest(item): _uid(item) for item in items}
     if again:
-        keep(session, again)
+        for study_id in keep(session, again):
+            keep_from(session, study_id)
+        rejections.lift_retention(session, again.values())
     if not receipts:
         batch.new["receipts"].clear()
     return batch.write()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kuva_gateway.catalog.retention import keep_from
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import apply
 
@@ -70,6 +71,7 @@ def complete_study(session: Session, study_id: int) -> bool:
     if not entries or not all(is_complete(entry) for entry in entries):
         return False
     apply(session, "study", study_id, "all_complete", judge=0)
+    keep_from(session, study_id)
     return True
 
 

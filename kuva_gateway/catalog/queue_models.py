@@ -194,6 +194,20 @@ CommitmentRequest.add_index(
 )
 
 
+class Retention(Table):
+    """An archived study whose files have not been asked back yet (:mod:`.retention`)."""
+
+    study = ForeignKeyField(Study, primary_key=True)
+    since = BigIntegerField(help_text="when it was archived, or its files came back")
+    not_before = BigIntegerField(help_text="no sooner is it looked at")
+
+    class Meta:
+        table_name = "retentions"
+
+
+Retention.add_index(Retention.index(Retention.since, Retention.study, name="retentions_since"))
+
+
 class RejectionNote(Table):
     """One rejection note: a peer's, or our own."""
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kuva_gateway.catalog import totals
+from kuva_gateway.catalog import removal, totals
 from kuva_gateway.catalog.completion import recount
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.questions import open_question
+from kuva_gateway.catalog.retention import may_go
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_history
 from kuva_gateway.dicom.key_objects import RETENTION, SAFETY, WORKLIST, Note
@@ -138,13 +139,16 @@ def apply_note(session: Session, note_id: int) -> None:
         note_id,
     )
     studies = {row["study_id"]: row["state"] for row in rows}
-    if note["code"] != RETENTION:
-        ids = [row["id"] for row in rows]
+    for study_id, state in studies.items():
+        gone = [row for row in rows if row["study_id"] == study_id and row["current"] and not row["held"]]
+        _count(session, study_id, state, -len(gone), -sum(row["size"] for row in gone))
+    ids = [row["id"] for row in rows]
+    if note["code"] == RETENTION:
+        for study_id in studies:
+            removal.ask(session, study_id, {one["id"] for one in may_go(session, study_id)}.intersection(ids))
+    else:
         session.change_in("UPDATE instances SET current = 0, held = 1 WHERE id IN {}", ids)
         session.change_in("DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", ids)
-        for study_id, state in studies.items():
-            gone = [row for row in rows if row["study_id"] == study_id and row["current"] and not row["held"]]
-            _count(session, study_id, state, -len(gone), -sum(row["size"] for row in gone))
     for study_id, state in studies.items():
         detail = {
             "code": note["code"],
@@ -182,8 +186,21 @@ def release(session: Session, study_id: int) -> None:
 
 def lift_retention(session: Session, uids: Iterable[str]) -> None:
     """Copies have come again after their time had run out: they are seen again."""
+    if session.value("SELECT 1 FROM rejected_instances LIMIT 1") is None:
+        return
+    hidden = session.rows_in(
+        "SELECT DISTINCT i.id, i.uid, i.study_id, i.size, s.state FROM rejected_instances r "
+        "JOIN instances i ON i.uid = r.uid JOIN studies s ON s.id = i.study_id AND s.uid = r.study_uid "
+        "WHERE r.active = 1 AND r.code = ? AND i.current = 1 AND i.held = 0 AND i.uid IN {}",
+        uids,
+        RETENTION,
+    )
+    for row in hidden:
+        _count(session, row["study_id"], row["state"], 1, row["size"])
     session.change_in(
-        "UPDATE rejected_instances SET active = 0 WHERE active = 1 AND code = ? AND uid IN {}", uids, RETENTION
+        "UPDATE rejected_instances SET active = 0 WHERE active = 1 AND code = ? AND uid IN {}",
+        [row["uid"] for row in hidden],
+        RETENTION,
     )
 
 

@@ -97,15 +97,21 @@ def _tell_when_all_are_gone(session: Session, study_id: int) -> None:
     write_history(session, study_id=study_id, event="files_removed", change=(row["state"], row["state"]), detail=detail)
 
 
-def keep(session: Session, digests: Mapping[bytes, str]) -> None:
+def keep(session: Session, digests: Mapping[bytes, str]) -> frozenset[int]:
     """These bytes have come again and are in ``instances/``: nobody removes them, and they are not purged.
 
-    ``digests``: SHA-256 of the file to the SOP Instance UID in it, by which rows are found (decision 0010).
+    Returns the ids of the studies of which files had gone, or were about to. ``digests``: SHA-256 of the file to the SOP Instance UID in it, by which rows are found (decision 0010).
     """
-    rows = session.rows_in("SELECT id, digest FROM instances WHERE uid IN {}", set(digests.values()))
-    ids = [row["id"] for row in rows if bytes(row["digest"]) in digests]
+    rows = session.rows_in(
+        "SELECT i.id, i.digest, i.study_id, CASE WHEN i.purged_at IS NOT NULL OR EXISTS (SELECT 1 FROM removals r "
+        "WHERE r.instance_id = i.id) THEN 1 ELSE 0 END AS going FROM instances i WHERE i.uid IN {}",
+        set(digests.values()),
+    )
+    here = [row for row in rows if bytes(row["digest"]) in digests]
+    ids = [row["id"] for row in here]
     session.change_in("DELETE FROM removals WHERE instance_id IN {}", ids)
     session.change_in("UPDATE instances SET purged_at = NULL WHERE purged_at IS NOT NULL AND id IN {}", ids)
+    return frozenset(row["study_id"] for row in here if row["going"])
 
 
 def is_purged(catalog: Catalog, digest: str, uid: str) -> bool | None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kuva_gateway.catalog.rejections import HIDDEN
 from kuva_gateway.catalog.session import CHUNK
 from kuva_gateway.dicom.information_model import Level
 
@@ -66,8 +67,8 @@ def studies(restriction: Condition) -> Condition:
 
 
 def instances() -> Condition:
-    """Instances ``i`` that are seen when their study is: the current one of each SOP Instance UID."""
-    return Condition(sql="i.current = 1")
+    """Instances ``i`` that are seen when their study is: the current one of each SOP Instance UID, unless rejected."""
+    return Condition(sql=f"i.current = 1 AND NOT {HIDDEN}")
 
 
 def selection(keys: Mapping[Level, Sequence[str]], restriction: Condition) -> Condition:

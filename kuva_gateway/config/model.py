@@ -221,7 +221,7 @@ class Query(Section):
 
 
 class Retention(Section):
-    """When delivered files may be removed; not acted on before retention exists, so that nothing is removed."""
+    """When files that every required destination has committed to are removed."""
 
     keep_for: Duration = 30 * 86400.0
     low_water: Share = 0.2
@@ -321,10 +321,8 @@ class Configuration(Section):
         notices = []
         if self.query.upstream is not None:
             notices.append("query.upstream: not acted on by this version")
-        for name in ("retention", "metrics"):
-            section = getattr(self, name)
-            if section != type(section)():
-                notices.append(f"{name}: not acted on by this version")
+        if self.metrics != Metrics():
+            notices.append("metrics: not acted on by this version")
         if not any(destination.required for destination in self.destinations):
             notices.append("destinations: none is required, so no study is ever archived")
         elif all(destination.filter for destination in self.destinations if destination.required):

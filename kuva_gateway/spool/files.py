@@ -129,6 +129,11 @@ class Files:
         status = os.statvfs(path)
         return status.f_bavail * status.f_frsize
 
+    def total_bytes(self, path: Path) -> int:
+        """Bytes that the file system of ``path`` has for us, used or free."""
+        status = os.statvfs(path)
+        return (status.f_blocks - status.f_bfree + status.f_bavail) * status.f_frsize
+
     def in_use(self, path: Path) -> bool:
         """Whether the process that writes this file (see :meth:`open_new`) still holds it; False if it is gone."""
         try:

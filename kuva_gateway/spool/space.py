@@ -50,6 +50,13 @@ class Space:
             return True
         return self._monotonic() - self._measured_at >= MEASURE_EVERY
 
+    def total_bytes(self) -> int:
+        """Bytes of the whole file system."""
+        try:
+            return self._files.total_bytes(self._root)
+        except OSError as error:
+            raise translate(error, "measuring the file system") from error
+
     def measure(self) -> int:
         """Free bytes at this moment."""
         try:
