@@ -328,12 +328,13 @@ class Daemon:
         self, admission: Admission, runner: Runner, answering: Answering, folders: Mapping[str, Tick], queue_log: Any
     ) -> Wakeups:
         settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
+        retaining = min(RETENTION_EVERY, max(self.configuration.retention.keep_for / 2, SHORTEST_TICK))
         return Wakeups(
             {
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-                "retention": Tick(call=self._make_retention(queue_log).run, every=RETENTION_EVERY),
+                "retention": Tick(call=self._make_retention(queue_log).run, every=retaining),
                 "notes": Tick(call=self._write_notes, every=QUEUE_EVERY),
                 "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
                 **folders,

@@ -83,13 +83,14 @@ def write_batch(
     fresh = batch.unknown(items)
     batch.load(fresh)
     again = batch.again if len(fresh) == len(items) else {_digest(item): _uid(item) for item in items}
+    if not receipts:
+        batch.new["receipts"].clear()
+    touched = batch.write()
     if again:
         for study_id in keep(session, again):
             keep_from(session, study_id)
         rejections.lift_retention(session, again.values())
-    if not receipts:
-        batch.new["receipts"].clear()
-    return batch.write()
+    return touched
 
 
 def _digest(item: Item) -> bytes:

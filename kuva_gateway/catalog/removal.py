@@ -100,7 +100,9 @@ def _tell_when_all_are_gone(session: Session, study_id: int) -> None:
 def keep(session: Session, digests: Mapping[bytes, str]) -> frozenset[int]:
     """These bytes have come again and are in ``instances/``: nobody removes them, and they are not purged.
 
-    Returns the ids of the studies of which files had gone, or were about to. ``digests``: SHA-256 of the file to the SOP Instance UID in it, by which rows are found (decision 0010).
+    Returns the ids of the studies of which files had gone, or were about to.
+
+    ``digests``: SHA-256 of the file to the SOP Instance UID in it, by which rows are found (decision 0010).
     """
     rows = session.rows_in(
         "SELECT i.id, i.digest, i.study_id, CASE WHEN i.purged_at IS NOT NULL OR EXISTS (SELECT 1 FROM removals r "

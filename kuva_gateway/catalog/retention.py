@@ -1,8 +1,8 @@
-"""Which stored files may go because the archive has them: chosen here, removed by the indexer's thread (:mod:`.removal`).
+"""Which stored files may go because the archive has them: chosen here, removed by the indexer (:mod:`.removal`).
 
-Keeps a row for each archived study whose files have not been asked back yet. Promises that a file is asked for only when
-a required destination has committed to it, when no other destination still waits for it, and when its study is archived;
-and that choosing, history and request are one transaction.
+Keeps a row for each archived study whose files have not been asked for yet. Promises that a file is asked for only when
+a required destination has committed to it, when no other destination still waits for it, and when its study is
+archived; and that choosing, history and request are one transaction.
 """
 
 from __future__ import annotations

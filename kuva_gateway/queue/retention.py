@@ -1,8 +1,8 @@
 """Retention: files of what is archived go when their time is over, and earlier when room is short.
 
-Keeps nothing; what is kept and what is asked back is in the catalog, the indexer's thread removes. Promises that
-nothing goes that a destination still waits for, however short the room is: then receiving answers A700 and a person reads
-why in the log.
+Keeps nothing; what is kept and what is asked for is in the catalog, the indexer's thread removes. Promises that nothing
+goes that a destination still waits for, however short the room is: then receiving answers A700 and a person reads why
+in the log.
 """
 
 from __future__ import annotations

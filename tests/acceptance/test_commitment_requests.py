@@ -115,6 +115,7 @@ def test_a_modality_is_told_on_its_own_association_on_a_new_one_and_after_a_cras
         ]
 
 
+@pytest.mark.slow
 def test_a_modality_with_commit_when_archived_is_told_when_the_archive_has_committed(tmp_path: Path) -> None:
     port = free_port()
     modality = Modality(port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 
 from kuva_gateway.dicom.header import Header
@@ -52,6 +53,7 @@ def note_file(folder: Path, image: Path, code: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_note_of_a_pacs_is_forwarded_and_a_withdrawn_study_s_archive_is_told_even_after_a_crash(
     tmp_path: Path,
 ) -> None:
@@ -94,3 +96,35 @@ def test_a_note_of_a_pacs_is_forwarded_and_a_withdrawn_study_s_archive_is_told_e
             assert refused.status == 1
             again = gateway.storescu([tmp_path / "withdrawn"], "+sd", "+r", check=False)
             assert again.returncode == 0xA7
+
+
+@pytest.mark.slow
+def test_files_go_when_the_archive_has_them_and_come_again_without_being_sent(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        StandIn("--report-to", f"127.0.0.1:{port}") as archive,
+        Gateway(
+            tmp_path / "gateway", archive_port=archive.port, port=port, retention={"keep_for": "1s", "low_water": "0%"}
+        ) as gateway,
+    ):
+        study = make_study(kind="ct", instances=3)
+        gateway.import_documents(study)
+        sent = gateway.send(study)
+        held = make_study(kind="ct", accession="H-1")
+        gateway.send(held)
+        gateway.wait_state(study.uid, "archived")
+        instances = gateway.spool / "instances"
+        wait_until(lambda: len([path for path in instances.rglob("*") if path.is_file()]) == 1, what="removed files")
+        shown = gateway.study(study.uid)
+        assert shown is not None
+        assert (shown["state"], shown["instances"]) == ("archived", 3)
+        assert gateway.json("spool", "verify") == {"verified": 1, "damaged": []}
+        events = [line["event"] for line in gateway.json("studies", "trace", study.uid)]
+        assert events.index("retention") < events.index("files_removed")
+        stored = len(archive.events("stored"))
+        gateway.storescu(sent)
+        gateway.wait_catalogued()
+        wait_until(lambda: len([path for path in instances.rglob("*") if path.is_file()]) == 1, what="removed again")
+        assert len(archive.events("stored")) == stored
+        assert gateway.wait_state(study.uid, "archived")["revision"] == 1
+        assert gateway.wait_state(held.uid, "held")["instances"] == 1

@@ -256,3 +256,16 @@ def test_what_has_gone_to_the_archive_is_still_committed_to(keeper: Keeper) -> N
     keeper.remove()
     (found,) = commitment_requests.stored(hospital.catalog, ["1.2.1.1.1"])["1.2.1.1.1"]
     assert (found.sop_class, found.archived, found.gone) == (CT, True, False)
+
+
+def test_a_copy_that_comes_again_together_with_a_new_image_is_counted(keeper: Keeper) -> None:
+    hospital = keeper.hospital
+    archive(hospital)
+    receive_note(hospital, "113039")
+    keeper.remove()
+    hospital.receive("1.2.1", instance=1)
+    hospital.receive("1.2.1", instance=3)
+    hospital.index(rejecters={"pacs": False})
+    record = studies.find(hospital.catalog, "1.2.1")
+    assert record is not None
+    assert record.instances == 3
