@@ -24,15 +24,17 @@ from kuva_gateway.catalog import rejections
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.reconcile import reconcile
+from kuva_gateway.catalog.records import Linked
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import new_uid
 from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.intake.adt import adt_drop_folder
 from kuva_gateway.intake.authorizations import authorization_drop_folder
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import document_drop_folder
-from kuva_gateway.intake.drop_folder import Outcome
+from kuva_gateway.intake.drop_folder import DropFolder, Outcome
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
@@ -302,6 +304,7 @@ class Daemon:
         return Admission(
             catalog,
             judge=parts.make_judge(configuration, catalog, utc_now),
+            amend=parts.make_amender(configuration, catalog, utc_now),
             destinations=parts.destination_plans(configuration),
             settle_after=timedelta(seconds=configuration.settle_after),
             settle_at_most=timedelta(seconds=configuration.settle_at_most),
@@ -366,7 +369,27 @@ class Daemon:
             "authorizations": Tick(
                 call=authorizations.scan, every=max(configuration.authorizations.scan_every, SHORTEST_TICK)
             ),
+            "adt": Tick(call=self._adt_folder(catalog).scan, every=max(configuration.adt.scan_every, SHORTEST_TICK)),
         }
+
+    def _adt_folder(self, catalog: Catalog) -> DropFolder:
+        configuration = self.configuration
+        intake_log = log.get_logger("intake")
+
+        def tell(linked: Linked) -> None:
+            if linked.amended:
+                intake_log.info("studies amended by adt", studies=list(linked.amended))
+            if linked.delivered:
+                intake_log.warning("delivered with an old patient id: withdraw them", studies=list(linked.delivered))
+
+        return adt_drop_folder(
+            catalog,
+            configuration.path(configuration.adt.drop_folder),
+            rejected=configuration.path(Path("adt/rejected")),
+            now=utc_now,
+            on_linked=tell,
+            on_outcome=_teller("adt"),
+        )
 
     def _start_control(self) -> None:
         control = ControlServer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from kuva_gateway.catalog.records import DestinationPlan, StudyView
     from kuva_gateway.catalog.visibility import Condition
     from kuva_gateway.catalog.withdrawal import MakeNote
+    from kuva_gateway.clinical.code_mapping import CodeMapping
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
+    from kuva_gateway.dicom.amendments import Amendment
     from kuva_gateway.forward.call import Call
     from kuva_gateway.network import Limits, Timers
     from kuva_gateway.queue.answering import Asker
+    from kuva_gateway.validation.automatic import SenderOf
     from kuva_gateway.validation.findings import Refusal, Verdict
     from kuva_gateway.validation.parties import PartiesOf
 
@@ -148,6 +151,7 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
             problems.append(Problem(line=None, key="tls", message=str(error)))
     problems += _unknown_peers(configuration)
     problems += _wrong_oids(configuration)
+    problems += _mapping_problems(configuration)
     if configuration.listen.port is None and configuration.tls.port is None:
         problems.append(
             Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
@@ -198,6 +202,40 @@ def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condi
         return visibility.without_states(hidden)
 
     return may_see
+
+
+def _mapping_problems(configuration: Configuration) -> list[Problem]:
+    """Every fault in the peers' mapping files, with the file's line."""
+    from kuva_gateway.clinical.code_mapping import CodeMappingError
+
+    problems = []
+    for peer in configuration.peers:
+        try:
+            code_mapping(configuration, peer)
+        except CodeMappingError as error:
+            for line, why in error.faults:
+                place = f"{peer.code_mapping}" + (f", line {line}" if line else "")
+                problems.append(Problem(line=None, key=f"peers.{peer.name}.code_mapping", message=f"{place}: {why}"))
+    return problems
+
+
+def code_mapping(configuration: Configuration, peer: Peer) -> CodeMapping | None:
+    """The peer's mapping of local codes, None when it has none; raises CodeMappingError."""
+    from kuva_gateway.intake.code_mappings import load_code_mapping
+
+    return None if peer.code_mapping is None else load_code_mapping(configuration.path(peer.code_mapping))
+
+
+def unlisted_codes(configuration: Configuration, catalog: Catalog) -> list[str]:
+    """A line for each code of a mapping file that the code list does not have."""
+    from kuva_gateway.intake.code_mappings import unlisted
+
+    return [
+        f"peers.{peer.name}.code_mapping: {peer.code_mapping}, {line}"
+        for peer in configuration.peers
+        if (mapping := code_mapping(configuration, peer)) is not None
+        for line in unlisted(catalog, mapping)
+    ]
 
 
 def accepted_documents(configuration: Configuration) -> Path:
@@ -327,16 +365,46 @@ def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> Pa
     return parties_of
 
 
+def make_senders(configuration: Configuration) -> SenderOf:
+    """What is configured for each peer's images; mapping files are read once."""
+    from kuva_gateway.validation.automatic import Sender
+
+    senders = {
+        peer.name: Sender(
+            issuer=peer.issuer_of_patient_id or "",
+            accession_issuer=peer.issuer_of_accession_number or "",
+            mapping=code_mapping(configuration, peer),
+        )
+        for peer in configuration.peers
+    }
+    nobody = Sender()
+    return lambda name: senders.get(name, nobody)
+
+
+def make_amender(
+    configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
+) -> Callable[[StudyView], Sequence[Amendment]]:
+    """The function that says which amendments follow from links and configuration for a study as it was seen."""
+    from kuva_gateway.catalog import codes
+    from kuva_gateway.validation.automatic import following
+
+    senders = make_senders(configuration)
+    periods_for = partial(codes.periods_for, catalog)
+    return lambda view: following(view, senders, periods_for, now())
+
+
 def make_judge(
     configuration: Configuration, catalog: Catalog, now: Callable[[], datetime]
 ) -> Callable[[StudyView], Verdict]:
     """The function that judges a study as it was seen, by the rules and severities in force for its peer."""
     from kuva_gateway.catalog import codes
+    from kuva_gateway.validation.automatic import unmapped
     from kuva_gateway.validation.facts import facts_from_view
     from kuva_gateway.validation.rules import judge
 
     zone = ZoneInfo(configuration.timezone)
     parties_of = make_parties_of(configuration, catalog)
+    senders = make_senders(configuration)
 
     def judge_view(view: StudyView) -> Verdict:
         facts = facts_from_view(
@@ -346,6 +414,7 @@ def make_judge(
             today=now().astimezone(zone).date(),
             private_classes=frozenset(configuration.private_storage_classes),
             parties_of=parties_of,
+            unmapped=unmapped(view, senders),
         )
         return judge(facts, configuration.severities(view.study.peer), configuration.language)
 

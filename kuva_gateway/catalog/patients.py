@@ -7,13 +7,15 @@ next without going round in a circle.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from kuva_gateway.catalog.amended import amended_sets, amendments_of, changes_from_json, changes_to_json
+from kuva_gateway.catalog.amended import amendments_of, changes_from_json, changes_to_json
 from kuva_gateway.catalog.amendments import STUDY_ROW, may_be_amended, write
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import FactSet, Linked, PatientLink
 from kuva_gateway.catalog.session import Row, Session, moment
+from kuva_gateway.catalog.states import write_history
 from kuva_gateway.dicom.amendments import Amendment, Value, amended, issuer_of, patient_key
 from kuva_gateway.dicom.header import Header, from_json
 from kuva_gateway.errors import RefusedError
@@ -26,7 +28,7 @@ def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: st
     """Let ``changes`` (a new id with its issuer, a new name ...) count for the patient id ``old``; one transaction.
 
     ``issuer``: only where the old id is of this issuer, or tells none. The same link again changes nothing that the
-    first did not.
+    first did not. News of a person without a new id is kept only while a study is here that it concerns.
 
     Raises
     ------
@@ -38,15 +40,8 @@ def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: st
         studies = _with_patient(session, key)
         if not issuer:
             _refuse_several(session, studies, key)
-        session.insert(
-            "patient_links",
-            patient=key,
-            issuer=issuer,
-            changes=changes_to_json(changes),
-            actor=by,
-            at=session.at,
-            reason=reason,
-        )
+        if "PatientID" in changes or any(may_be_amended(study) for study in studies):
+            _keep(session, key, issuer, changes, by, reason)
         done: list[str] = []
         late: list[str] = []
         for study in studies:
@@ -55,8 +50,44 @@ def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: st
                 write(session, study, wanted)
                 done.append(study["uid"])
             elif wanted and study["state"] not in ("removed", "withdrawn"):
+                _tell_late(session, study, by, reason)
                 late.append(study["uid"])
     return Linked(amended=tuple(done), delivered=tuple(late))
+
+
+def _keep(session: Session, key: str, issuer: str, changes: Mapping[str, Value], by: str, reason: str) -> None:
+    """Write the link down, unless it is the newest of its kind already; of news about a person the last is kept."""
+    told = changes_to_json(changes)
+    alike = [
+        row
+        for row in session.rows("SELECT * FROM patient_links WHERE patient = ? AND issuer = ? ORDER BY id", key, issuer)
+        if ("PatientID" in json.loads(row["changes"])) == ("PatientID" in changes)
+    ]
+    if alike and alike[-1]["changes"] == told:
+        return
+    if "PatientID" not in changes:
+        session.change_in("DELETE FROM patient_links WHERE id IN {}", [row["id"] for row in alike])
+    session.insert(
+        "patient_links",
+        patient=key,
+        issuer=issuer,
+        changes=told,
+        actor=by,
+        at=session.at,
+        reason=reason,
+    )
+
+
+def _tell_late(session: Session, study: Row, by: str, reason: str) -> None:
+    """What was delivered keeps its id until it is withdrawn; its history says that it should have another."""
+    write_history(
+        session,
+        study_id=study["id"],
+        event="linked_late",
+        change=(study["state"], study["state"]),
+        by=by,
+        detail={"reason": reason, "why": "something was delivered with the old patient id: withdraw the study"},
+    )
 
 
 def _with_patient(session: Session, key: str) -> list[Row]:
@@ -146,6 +177,16 @@ def wanted(
     return _wanted([one.header for one in received], amendments, links)
 
 
+def lacking(
+    received: Sequence[FactSet], amendments: Sequence[Amendment], links: Sequence[PatientLink]
+) -> tuple[Amendment, ...]:
+    """Those of :func:`wanted` that the study does not have."""
+    present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
+    return tuple(
+        one for one in wanted(received, amendments, links) if (one.changes, one.patient, one.issuer) not in present
+    )
+
+
 def _wanted(
     headers: Iterable[Header], amendments: Sequence[Amendment], links: Sequence[PatientLink]
 ) -> tuple[Amendment, ...]:
@@ -185,8 +226,3 @@ def _amendment(one: PatientLink) -> Amendment:
         patient=one.patient,
         issuer=one.issuer,
     )
-
-
-def with_links(view_received: Sequence[FactSet], amendments: Sequence[Amendment]) -> tuple[FactSet, ...]:
-    """Fact sets with everything applied but what follows from the configuration."""
-    return amended_sets(view_received, [one for one in amendments if one.origin in ("person", "link")])

@@ -10,6 +10,7 @@ import yaml
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, say
 from kuva_gateway.config import Configuration
+from kuva_gateway.errors import DeferredError, NotFoundError
 
 
 @click.group(cls=Group)
@@ -25,13 +26,25 @@ def check(invocation: Invocation) -> None:
 
     configuration = invocation.configuration()
     check_configuration(configuration, invocation.config_path)
-    notices = configuration.notices()
+    notices = [*configuration.notices(), *_unlisted(invocation)]
     if invocation.json:
         emit_json({"path": str(invocation.config_path), "notices": notices})
         return
     for notice in notices:
         say(f"{invocation.config_path}: {notice}")
     click.echo(f"{invocation.config_path}: no faults")
+
+
+def _unlisted(invocation: Invocation) -> list[str]:
+    """Mapped codes that the code list lacks; nobody knows before there is a catalog."""
+    from kuva_gateway.parts import unlisted_codes
+
+    if all(peer.code_mapping is None for peer in invocation.configuration().peers):
+        return []
+    try:
+        return unlisted_codes(invocation.configuration(), invocation.catalog())
+    except (NotFoundError, DeferredError):
+        return []
 
 
 @config.command("show")

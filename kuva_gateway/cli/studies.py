@@ -176,6 +176,41 @@ def remove(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) 
     return status
 
 
+@studies.command("amend")
+@click.argument("uid")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    required=True,
+    metavar="TAG=@FILE|-",
+    help="An attribute, by keyword or number, and where its value is read from: a file or standard input.",
+)
+@decision()
+@pass_invocation
+def amend(invocation: Invocation, uid: str, settings: tuple[str, ...], by: str, reason: str) -> None:
+    """Change what will be delivered of a study: the received files stay as they are, the study is judged again."""
+    from kuva_gateway.cli.values import read_value
+    from kuva_gateway.intake.amendments import changes_of, setting
+
+    if sum(one.endswith("=-") for one in settings) > 1:
+        raise click.UsageError("only one value can come from standard input")
+    wanted = []
+    for one in settings:
+        name, found, source = one.partition("=")
+        if not found:
+            raise click.UsageError("--set takes TAG=@FILE or TAG=-")
+        wanted.append(setting(name, read_value(source, f"the value for {name}")))
+    catalog = invocation.catalog()
+    changes = changes_of(catalog, wanted)
+    catalog_studies.amend(catalog, uid, changes, by=by, reason=reason)
+    invocation.poke()
+    if invocation.json:
+        emit_json({"study_instance_uid": uid, "amended": sorted(changes)})
+    else:
+        click.echo(f"{uid}: amended ({', '.join(sorted(changes))}); it will be judged again")
+
+
 @studies.command("recheck")
 @click.argument("uids", nargs=-1, metavar="UID...")
 @click.option("--all", "everything", is_flag=True, help="Every held study.")

@@ -24,6 +24,7 @@ IMPORTED = "import"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SCHEDULE = re.compile(r"\d+x\d+(ms|s|m|h|d)(,\d+x\d+(ms|s|m|h|d))*")
+_OID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 _RULE_ID = re.compile(r"[A-Z]{2,3}-\d{2}")
 
 
@@ -58,7 +59,14 @@ def _schedule(value: str) -> str:
     return value.replace(" ", "")
 
 
+def _oid(value: str) -> str:
+    if len(value) > 64 or not _OID.fullmatch(value):
+        raise ValueError("this is no OID")
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Oid = Annotated[str, AfterValidator(_oid)]
 Name = Annotated[str, AfterValidator(_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 RetrySchedule = Annotated[str, AfterValidator(_schedule)]
@@ -154,9 +162,11 @@ class Peer(Section):
     certificate_subject: str | None = None
     producer: str | None = None
     register_keeper: str | None = None
-    issuer_of_patient_id: str | None = None
+    issuer_of_patient_id: Oid | None = None
+    issuer_of_accession_number: Oid | None = None
     rules: Rules = {}
     code_mapping: Path | None = None
+    as_received: bool = False
     limits: PeerLimits = PeerLimits()
     commit_when: Literal["stored", "archived"] = "stored"
     urgent: bool = False
@@ -204,6 +214,13 @@ class Authorizations(Section):
     drop_folder: Path = Path("authorizations/incoming")
     scan_every: Duration = 10.0
     valid_on: Literal["study_date", "delivery_date", "both"] = "study_date"
+
+
+class Adt(Section):
+    """Where HL7 v2 messages about patients (ADT^A40, ADT^A08) are dropped."""
+
+    drop_folder: Path = Path("adt/incoming")
+    scan_every: Duration = 10.0
 
 
 class Query(Section):
@@ -267,6 +284,7 @@ class Configuration(Section):
     destinations: tuple[Destination, ...] = ()
     documents: Documents = Documents()
     authorizations: Authorizations = Authorizations()
+    adt: Adt = Adt()
     query: Query = Query()
     retention: Retention = Retention()
     metrics: Metrics = Metrics()
@@ -295,7 +313,7 @@ class Configuration(Section):
     @classmethod
     def _uids(cls, uids: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for uid in uids or ():
-            if len(uid) > 64 or not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", uid):
+            if len(uid) > 64 or not _OID.fullmatch(uid):
                 raise ValueError(f"{uid[:70]!r} is no UID")
         return uids
 
@@ -332,7 +350,7 @@ class Configuration(Section):
                 if getattr(destination, key):
                     notices.append(f"destinations.{destination.name}.{key}: not acted on by this version")
         for peer in self.peers:
-            for key in ("issuer_of_patient_id", "code_mapping"):
+            for key in ("as_received",):
                 if getattr(peer, key):
                     notices.append(f"peers.{peer.name}.{key}: not acted on by this version")
             if "commit" in peer.allow and (peer.host is None or peer.port is None):

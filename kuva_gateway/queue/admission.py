@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import DestinationPlan, FindingLike, FindingRecord, StudyView, Unsettled
+from kuva_gateway.dicom.amendments import Amendment
 from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateError
 
 STUDIES_PER_RUN = 200
@@ -36,6 +37,8 @@ class Admission:
     ----------
     judge
         The verdict on one study as it was seen.
+    amend
+        The amendments that follow from links and configuration for a study as it was seen; made before it is judged.
     indexer_passed
         Whether everything acknowledged before a moment is in the catalog.
     in_flight
@@ -49,6 +52,7 @@ class Admission:
         catalog: Catalog,
         *,
         judge: Callable[[StudyView], VerdictLike],
+        amend: Callable[[StudyView], Sequence[Amendment]],
         destinations: Sequence[DestinationPlan],
         settle_after: timedelta,
         settle_at_most: timedelta,
@@ -60,6 +64,7 @@ class Admission:
     ) -> None:
         self._catalog = catalog
         self._judge = judge
+        self._amend = amend
         self._destinations = tuple(destinations)
         self._settle_after = settle_after
         self._settle_at_most = settle_at_most
@@ -129,6 +134,8 @@ class Admission:
     def _judge_until_fresh(self, uid: str, seen: Callable[[StudyView], None]) -> VerdictLike | None:
         for _ in range(TRIES):
             view = studies.view(self._catalog, uid)
+            if studies.replace_following(self._catalog, view, self._amend(view)):
+                view = studies.view(self._catalog, uid)
             seen(view)
             verdict = self._judge(view)
             if studies.record_verdict(self._catalog, view, verdict.passed, tuple(verdict.findings), self._destinations):

@@ -33,3 +33,8 @@ def judge_accession(facts: StudyFacts) -> Iterator[Fault]:
             yield Fault(rule="ACC-01", message="long", where=tags.ACCESSION_NUMBER, values=values)
         if any(letter == "\\" or unicodedata.category(letter) == "Cc" for letter in one.value):
             yield Fault(rule="ACC-01", message="characters", where=tags.ACCESSION_NUMBER, values=values)
+    with_number = [one for one in facts.sets if one.header.accession_number.strip(" ")]
+    for absent in told(with_number, lambda header: bool(header.accession_issuer.strip())):
+        if not absent.value:
+            values = {"instances": str(absent.instances)}
+            yield Fault(rule="ACC-01", message="issuer", where=tags.ACCESSION_ISSUER, values=values)

@@ -30,7 +30,7 @@ class Discretion:
 
     def __init__(self, facts: StudyFacts) -> None:
         patterns: set[str] = set()
-        for one in facts.sets:
+        for one in (*facts.sets, *facts.received):
             patterns.update(_of_header(one.header))
         for linked in facts.documents:
             patterns.update(_forms(linked.document.patient_id))

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Generic, Literal, TypeVar
 
-from kuva_gateway.catalog.records import FactSet, InstanceFinding, Rejection, StudyView
+from kuva_gateway.catalog.patients import lacking
+from kuva_gateway.catalog.records import FactSet, InstanceFinding, Neighbour, Rejection, StudyView
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.clinical.documents import ImagingDocument
+from kuva_gateway.dicom.amendments import Amendment
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.validation.parties import Parties, PartiesOf, concerned, nobody
 from kuva_gateway.validation.procedure_codes import named_codes
@@ -52,6 +54,16 @@ class StudyFacts:
         Of every code that the study names, and of those that replace an ended one.
     instance_findings
         What was seen of single instances when they came in.
+    received
+        The same headers as they came, before amendments.
+    amendments
+        What is applied to the instances when they are sent.
+    linked_late
+        A link of patient ids that something of the study was delivered without.
+    neighbours
+        Studies and documents with the study's accession number and another patient id.
+    unmapped
+        Local procedure codes that the sender's code mapping lacks.
     rejection
         A person's earlier rejection of the study, to which instances have come since.
     private_classes
@@ -69,6 +81,11 @@ class StudyFacts:
     documents: tuple[DocumentFacts, ...] = ()
     code_periods: Mapping[str, tuple[CodePeriod, ...]] = field(default_factory=dict)
     instance_findings: tuple[InstanceFinding, ...] = ()
+    received: tuple[FactSet, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
+    linked_late: bool = False
+    neighbours: tuple[Neighbour, ...] = ()
+    unmapped: tuple[str, ...] = ()
     rejection: Rejection | None = None
     peer: str = ""
     environment: Environment
@@ -124,6 +141,7 @@ def facts_from_view(
     today: date,
     private_classes: Collection[str],
     parties_of: PartiesOf = nobody,
+    unmapped: Collection[str] = (),
 ) -> StudyFacts:
     """The facts about a study in the catalog.
 
@@ -147,6 +165,11 @@ def facts_from_view(
         ),
         code_periods=look_up_codes(view.facts, periods_for),
         instance_findings=view.instance_findings,
+        received=view.received,
+        amendments=view.amendments,
+        linked_late=view.delivered and bool(lacking(view.received, view.amendments, view.links)),
+        neighbours=view.neighbours,
+        unmapped=tuple(unmapped),
         rejection=view.rejection,
         peer=view.study.peer,
         environment=environment,

@@ -1,4 +1,4 @@
-"""Rules on the patient: PID-01, PID-03, PID-04, PID-05, and PID-07 with UID-02's half about patients.
+"""Rules on the patient: PID-01 to PID-07, and UID-02's half about patients.
 
 Keeps the last codes that were checked, in memory. An id's separator is part of it: two codes that differ in it alone
 are two ids.
@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
+from operator import attrgetter
 
-from kuva_gateway.clinical.identifiers import Hetu, IdentifierError, is_temporary_id, normalise_hetu, parse_hetu
+from kuva_gateway.clinical.identifiers import (
+    HETU_ROOT,
+    Hetu,
+    IdentifierError,
+    is_oid,
+    is_temporary_id,
+    normalise_hetu,
+    parse_hetu,
+)
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts, told
@@ -60,6 +69,41 @@ def judge_identity_code(facts: StudyFacts) -> Iterator[Fault]:
                 parse_hetu(patient_id)
             except IdentifierError as error:
                 yield Fault(rule="PID-01", message=error.fault, where=tags.PATIENT_ID, values=values)
+
+
+def judge_issuer(facts: StudyFacts) -> Iterator[Fault]:
+    """PID-02; the qualifiers' universal id counts before Issuer of Patient ID, which may be a name."""
+    read = attrgetter("issuer_universal_id", "issuer_of_patient_id")
+    with_id = [one for one in facts.sets if one.header.patient_id.strip()]
+    for one in told(with_id, lambda header: tuple(text.strip() for text in read(header))):
+        universal, written = one.value
+        values = {"instances": str(one.instances)}
+        if not universal and not written:
+            yield Fault(rule="PID-02", message="missing", where=tags.ISSUER, values=values)
+        elif not _is_trusted(universal or written):
+            quoted = {"issuer": universal or written}
+            yield Fault(rule="PID-02", message="other", where=tags.ISSUER, values=values, quoted=quoted)
+        elif universal and is_oid(written) and written != universal:
+            quoted = {"issuer": written, "other": universal}
+            yield Fault(rule="PID-02", message="differ", where=tags.ISSUER, values=values, quoted=quoted)
+
+
+def _is_trusted(issuer: str) -> bool:
+    return issuer == HETU_ROOT or is_temporary_id(issuer)
+
+
+def judge_separator(facts: StudyFacts) -> Iterator[Fault]:
+    """PID-06: what is matched to this study by document or order has the code to the letter."""
+    ids = {normalise_hetu(one.header.patient_id) for one in facts.sets} - {""}
+    linked = [(one.document.oid, normalise_hetu(one.document.patient_id)) for one in facts.documents if one.current]
+    beside = [(one.uid, one.patient_key) for one in facts.neighbours if one.what == "document"]
+    for oid, named in dict.fromkeys((*linked, *beside)):
+        if named not in ids and any(differ_in_separator(named, one) for one in ids):
+            yield Fault(rule="PID-06", message="document", where=oid)
+    for one in facts.neighbours:
+        key = one.patient_key
+        if one.what == "study" and key not in ids and any(differ_in_separator(key, other) for other in ids):
+            yield Fault(rule="PID-06", message="study", where=tags.PATIENT_ID, quoted={"other": one.uid})
 
 
 def judge_environment(facts: StudyFacts) -> Iterator[Fault]:

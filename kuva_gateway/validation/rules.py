@@ -17,6 +17,7 @@ from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES
 from kuva_gateway.dicom.statuses import NOT_AUTHORISED, comment
 from kuva_gateway.validation import (
     accession,
+    amendments,
     authorizations,
     codes,
     decisions,
@@ -59,12 +60,16 @@ _OF_ONE_INSTANCE: Final[Mapping[Check, tuple[str, ...]]] = {
 """Checks that need neither the catalog nor the rest of the study, with the rules that they speak for."""
 
 _OF_A_STUDY: Final[tuple[Check, ...]] = (
+    identity.judge_issuer,
+    identity.judge_separator,
     identity.judge_one_patient,
     codes.judge_presence,
     codes.judge_agreement,
     codes.judge_validity,
     codes.judge_scheme,
     codes.judge_imaging,
+    amendments.judge_amendments,
+    amendments.judge_mapping,
     documents.judge_presence,
     documents.judge_agreement,
     documents.judge_readiness,

@@ -6,13 +6,23 @@ ever.
 
 from __future__ import annotations
 
-from kuva_gateway.validation.texts import corrections, decisions, documents, objects, orders, parties, patients
+from kuva_gateway.validation.texts import (
+    amendments,
+    corrections,
+    decisions,
+    documents,
+    objects,
+    orders,
+    parties,
+    patients,
+)
 from kuva_gateway.validation.wording import Rule
 
 ALL: tuple[Rule, ...] = (
     *objects.RULES,
     *patients.RULES,
     *orders.RULES,
+    *amendments.RULES,
     *documents.RULES,
     *parties.RULES,
     *corrections.RULES,

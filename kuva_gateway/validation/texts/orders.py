@@ -10,12 +10,16 @@ ACC_01 = Rule(
     immediate=True,
     title=Text("The accession number can be archived", "Accession-numeron voi arkistoida"),
     looks_at=Text(
-        "Accession Number: not empty, at most 16 characters, no control characters, no backslash (PS3.5 6.2, SH).",
-        "Accession Number: ei tyhjä, enintään 16 merkkiä, ei ohjausmerkkejä eikä kenoviivaa (PS3.5 6.2, SH).",
+        "Accession Number: not empty, at most 16 characters, no control characters, no backslash (PS3.5 6.2, SH); that"
+        " its issuer is told (0008,0051), after issuer_of_accession_number of the sending peer was filled in.",
+        "Accession Number: ei tyhjä, enintään 16 merkkiä, ei ohjausmerkkejä eikä kenoviivaa (PS3.5 6.2, SH); että sen"
+        " antaja on kerrottu (0008,0051), kun lähettäjän issuer_of_accession_number on ensin täydennetty.",
     ),
     remedy=Text(
-        "Give the study its accession number at the source (worklist or PACS) and send it again.",
-        "Anna tutkimukselle accession-numero lähteessä (työlista tai PACS) ja lähetä se uudelleen.",
+        "Give the study its accession number at the source (worklist or PACS) and send it again, or amend it (studies"
+        " amend). Where only its issuer is missing, configure issuer_of_accession_number for the sending peer.",
+        "Anna tutkimukselle accession-numero lähteessä (työlista tai PACS) ja lähetä se uudelleen, tai oikaise se"
+        " (studies amend). Jos vain numeron antaja puuttuu, aseta lähettäjälle issuer_of_accession_number.",
     ),
     messages={
         "missing": Message(
@@ -35,6 +39,13 @@ ACC_01 = Rule(
                 "The accession number has a control character or a backslash (instances: {instances})",
                 "Accession-numerossa on ohjausmerkki tai kenoviiva (instansseja: {instances})",
             )
+        ),
+        "issuer": Message(
+            text=Text(
+                "The issuer of the accession number is not told (instances: {instances})",
+                "Accession-numeron antajaa ei ole kerrottu (instansseja: {instances})",
+            ),
+            severity="warning",
         ),
     },
 )

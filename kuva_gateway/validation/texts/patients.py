@@ -29,8 +29,8 @@ PID_01 = Rule(
         " 1.2.246.10.<organisaatio>.22.<vuosi>) arvioi PID-05.",
     ),
     remedy=Text(
-        "Correct the patient at the source (PACS or RIS) and send the study again.",
-        "Korjaa potilas lähteessä (PACS tai RIS) ja lähetä tutkimus uudelleen.",
+        "Correct the patient at the source (PACS or RIS) and send the study again, or amend it (studies amend).",
+        "Korjaa potilas lähteessä (PACS tai RIS) ja lähetä tutkimus uudelleen, tai oikaise se (studies amend).",
     ),
     messages={
         "missing": Message(
@@ -48,6 +48,48 @@ PID_01 = Rule(
         "date": _code_message("a date of birth that does not exist", "syntymäaika, jota ei ole olemassa"),
         "number": _code_message("an individual number that is never given", "yksilönumero, jota ei anneta kenellekään"),
         "check": _code_message("a wrong check character", "väärä tarkistusmerkki"),
+    },
+)
+
+PID_02 = Rule(
+    id="PID-02",
+    severity="hold",
+    title=Text("The issuer of the patient id is known", "Potilastunnisteen antaja tiedetään"),
+    looks_at=Text(
+        "Issuer of Patient ID and the universal id of its qualifiers, where there is a patient id: 1.2.246.21 for"
+        " personal identity codes, 1.2.246.10.<organisation>.22.<year> for temporary ids. The qualifiers count before"
+        " Issuer of Patient ID. Where both are absent, issuer_of_patient_id of the sending peer is filled in first.",
+        "IssuerOfPatientID ja sen tarkenteiden yleinen tunniste, kun potilastunniste on annettu: henkilötunnuksilla"
+        " 1.2.246.21, tilapäisillä tunnisteilla 1.2.246.10.<organisaatio>.22.<vuosi>. Tarkenteet menevät"
+        " IssuerOfPatientID-kentän edelle. Jos molemmat puuttuvat, täydennetään ensin lähettäjän issuer_of_patient_id.",
+    ),
+    remedy=Text(
+        "Configure issuer_of_patient_id for the sending peer, correct the source, or amend the study (studies amend).",
+        "Aseta lähettäjälle issuer_of_patient_id, korjaa lähde tai oikaise tutkimus (studies amend).",
+    ),
+    messages={
+        "missing": Message(
+            text=Text(
+                "The issuer of the patient id is missing (instances: {instances})",
+                "Potilastunnisteen antaja puuttuu (instansseja: {instances})",
+            )
+        ),
+        "other": Message(
+            text=Text(
+                "The issuer of the patient id is {issuer}, neither that of personal identity codes nor one of temporary"
+                " ids (instances: {instances})",
+                "Potilastunnisteen antaja on {issuer}, joka ei ole henkilötunnusten eikä tilapäisten tunnisteiden"
+                " antaja (instansseja: {instances})",
+            )
+        ),
+        "differ": Message(
+            text=Text(
+                "Issuer of Patient ID and its qualifiers name two issuers: {issuer} and {other} (instances:"
+                " {instances})",
+                "IssuerOfPatientID ja sen tarkenteet nimeävät kaksi antajaa: {issuer} ja {other} (instansseja:"
+                " {instances})",
+            )
+        ),
     },
 )
 
@@ -144,8 +186,10 @@ PID_05 = Rule(
         " saa arkistoida, säännölle annetaan arvo off.",
     ),
     remedy=Text(
-        "Wait for the patient's personal identity code, correct the patient at the source and send the study again.",
-        "Odota potilaan henkilötunnusta, korjaa potilas lähteessä ja lähetä tutkimus uudelleen.",
+        "Wait for the patient's personal identity code (an ADT message brings it), or link it by hand (patients link):"
+        " the study then goes on by itself.",
+        "Odota potilaan henkilötunnusta (ADT-sanoma tuo sen) tai liitä se käsin (patients link): tutkimus jatkaa sitten"
+        " itsestään.",
     ),
     messages={
         "temporary": Message(
@@ -154,6 +198,44 @@ PID_05 = Rule(
                 "Potilastunniste on tilapäinen, antaja {issuer} (instansseja: {instances})",
             )
         )
+    },
+)
+
+PID_06 = Rule(
+    id="PID-06",
+    severity="hold",
+    title=Text(
+        "The identity code's separator is that of the documents and of the order's other studies",
+        "Henkilötunnuksen välimerkki on sama kuin asiakirjoissa ja tilauksen muissa tutkimuksissa",
+    ),
+    looks_at=Text(
+        "The personal identity code against those of linked documents, and of documents and studies with the same"
+        " accession number, where all but the separator agrees. The separator is part of the code, and the check"
+        " character does not tell a wrong one; two people may have the same digits.",
+        "Henkilötunnus verrattuna liitettyjen asiakirjojen sekä saman accession-numeron asiakirjojen ja tutkimusten"
+        " tunnuksiin, kun kaikki muu kuin välimerkki täsmää. Välimerkki on osa tunnusta, eikä tarkistusmerkki paljasta"
+        " väärää; kahdella ihmisellä voi olla samat numerot.",
+    ),
+    remedy=Text(
+        "Find out which separator is the patient's, and correct the other one: the study (studies amend, patients link)"
+        " or the document.",
+        "Selvitä, kumpi välimerkki on potilaan, ja korjaa toinen: tutkimus (studies amend, patients link) tai"
+        " asiakirja.",
+    ),
+    messages={
+        "document": Message(
+            text=Text(
+                "A document has a personal identity code that differs only in the separator",
+                "Asiakirjan henkilötunnus eroaa vain välimerkiltään",
+            )
+        ),
+        "study": Message(
+            text=Text(
+                "The study {other} has the same accession number and a personal identity code that differs only in the"
+                " separator",
+                "Tutkimuksella {other} on sama accession-numero ja henkilötunnus, joka eroaa vain välimerkiltään",
+            )
+        ),
     },
 )
 
@@ -197,4 +279,4 @@ PID_07 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (PID_01, PID_03, PID_04, PID_05, PID_07)
+RULES: tuple[Rule, ...] = (PID_01, PID_02, PID_03, PID_04, PID_05, PID_06, PID_07)

@@ -205,6 +205,7 @@ class Line:
         self.admission = Admission(
             self.catalog,
             judge=self._judge,
+            amend=lambda view: (),
             destinations=destination_plans(
                 Configuration(environment="test", destinations=destinations, peers=self.peers)
             ),

@@ -37,6 +37,7 @@ class Desk:
         self.admission = Admission(
             way.catalog,
             judge=self._judge,
+            amend=lambda view: (),
             destinations=[DestinationPlan(name="archive")],
             settle_after=timedelta(seconds=60),
             settle_at_most=timedelta(hours=2),

@@ -50,6 +50,7 @@ def header(**changes: Any) -> Header:
         "birth_date": "20160501",
         "sex": "M",
         "accession_number": "A0001",
+        "accession_issuer": "1.2.246.10.99999984",
         "study_date": "20240304",
         "study_description": "GD1AD Thoraxin TT",
         "modality": "CT",

@@ -90,7 +90,9 @@ def test_a_document_about_somebody_else_holds_and_shows_nobody() -> None:
 
 
 def test_a_differing_separator_is_somebody_else_and_is_named() -> None:
-    (finding,) = found(with_documents(REQUEST, document("examination_entry", patient_id=HETU.replace("B", "A"))))
+    study = with_documents(REQUEST, document("examination_entry", patient_id=HETU.replace("B", "A")))
+    assert rules(study) == ["PID-06", "DOC-04"]
+    (finding,) = found(study, "DOC-04")
     assert "only in the separator" in finding.message
 
 

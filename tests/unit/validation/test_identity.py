@@ -1,14 +1,17 @@
-"""PID-01, PID-03, PID-04, PID-05, PID-07 and UID-02: who the patient is."""
+"""PID-01 to PID-07 and UID-02: who the patient is."""
 
 from __future__ import annotations
 
 import pytest
 
+from kuva_gateway.catalog.records import Neighbour
 from tests.unit.validation.known import (
+    DOCUMENTS,
     HETU,
     OTHER_HETU,
     REAL_HETU,
     changed,
+    document,
     facts,
     found,
     header,
@@ -152,3 +155,62 @@ def test_one_local_id_of_two_issuers_is_two_patients() -> None:
 def test_one_local_id_of_one_issuer_is_one_patient() -> None:
     study = facts(header(patient_id="4711"), header(patient_id="4711", issuer_universal_id="", issuer_of_patient_id=""))
     assert found(study, "PID-07") == []
+
+
+@pytest.mark.parametrize(
+    ("issuer", "universal"),
+    [("1.2.246.21", ""), ("", "1.2.246.21"), ("HUS", "1.2.246.21"), (" 1.2.246.21 ", "1.2.246.21")],
+)
+def test_an_issuer_in_either_place_is_enough_and_a_name_does_not_matter_beside_it(issuer: str, universal: str) -> None:
+    assert found(changed(issuer_of_patient_id=issuer, issuer_universal_id=universal), "PID-02") == []
+
+
+@pytest.mark.parametrize(
+    ("issuer", "universal", "says"),
+    [
+        ("", "", "is missing"),
+        ("HUS", "", "is HUS, neither"),
+        ("1.2.246.210", "", "is 1.2.246.210, neither"),
+        ("1.2.246.10.99999984.22.99", "", "neither"),
+        ("1.2.246.21", "1.2.246.10.1.2", "is 1.2.246.10.1.2, neither"),
+        ("1.2.246.10.99999984.22.2024", "1.2.246.21", "name two issuers"),
+    ],
+)
+def test_an_absent_or_unknown_issuer_holds_and_is_named(issuer: str, universal: str, says: str) -> None:
+    (finding,) = found(changed(issuer_of_patient_id=issuer, issuer_universal_id=universal), "PID-02")
+    assert (finding.severity, finding.where) == ("hold", "IssuerOfPatientID (0010,0021)")
+    assert says in finding.message
+
+
+def test_a_temporary_root_is_an_issuer_and_no_patient_id_needs_none() -> None:
+    temporary = changed(patient_id="T1", issuer_of_patient_id=TEMPORARY_ROOT, issuer_universal_id="")
+    assert found(temporary, "PID-02") == []
+    assert found(changed(patient_id="", issuer_of_patient_id="", issuer_universal_id=""), "PID-02") == []
+
+
+def test_every_instance_needs_its_issuer() -> None:
+    study = facts(header(), header(issuer_of_patient_id="", issuer_universal_id=""))
+    (finding,) = found(study, "PID-02")
+    assert "(instances: 10)" in finding.message
+
+
+@pytest.mark.parametrize("what", ["study", "document"])
+def test_a_code_that_differs_only_in_the_separator_holds_what_shares_the_accession_number(what: str) -> None:
+    neighbour = Neighbour(what=what, uid="2.25.7", patient_key=HETU.replace("B", "A"))
+    (finding,) = found(facts(neighbours=(neighbour,)), "PID-06")
+    assert finding.severity == "hold"
+    assert "2.25.7" in finding.message + finding.where
+    assert HETU[:6] not in finding.message
+
+
+@pytest.mark.parametrize("key", [OTHER_HETU, HETU, "T1", "", HETU.replace("B", "A") + "X"])
+def test_another_patient_with_the_accession_number_is_no_matter_of_separators(key: str) -> None:
+    neighbour = Neighbour(what="study", uid="2.25.7", patient_key=key)
+    assert found(facts(neighbours=(neighbour,)), "PID-06") == []
+
+
+def test_a_linked_document_with_another_separator_holds_and_a_superseded_one_does_not() -> None:
+    other = document("report", patient_id=HETU.replace("B", "A"))
+    assert [one.where for one in found(facts(documents=(*DOCUMENTS, other)), "PID-06")] == [other.document.oid]
+    old = document("report", patient_id=HETU.replace("B", "A"), current=False)
+    assert found(facts(documents=(*DOCUMENTS, old)), "PID-06") == []
