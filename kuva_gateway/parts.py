@@ -191,15 +191,22 @@ def _unknown_peers(configuration: Configuration) -> list[Problem]:
 def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condition]:
     """What each peer may see of the studies: a condition on studies ``s`` (:mod:`kuva_gateway.catalog.visibility`).
 
-    One place for every restriction; queries and retrieval ask it for each request.
+    One place for every restriction; queries and retrieval ask it for each request. A peer that belongs to a service
+    producer sees what is its own and what authorizations let it search (OSV-04).
     """
+    zone = ZoneInfo(configuration.timezone)
 
     def may_see(catalog: Catalog, peer: str) -> Condition:
-        from kuva_gateway.catalog import visibility
+        from kuva_gateway.catalog import search_rights, visibility
 
         own = configuration.query
         hidden = (() if own.show_held else visibility.HELD) + (() if own.show_rejected else visibility.REJECTED)
-        return visibility.without_states(hidden)
+        seen = visibility.without_states(hidden)
+        known = configuration.peer(peer)
+        if known is None or known.producer is None or configuration.severities(peer).get("OSV-04") == "off":
+            return seen
+        today = catalog.now().astimezone(zone).date()
+        return seen & search_rights.search_right(known.producer, _peers_of(configuration, known.producer), today)
 
     return may_see
 
@@ -235,6 +242,18 @@ def unlisted_codes(configuration: Configuration, catalog: Catalog) -> list[str]:
         for peer in configuration.peers
         if (mapping := code_mapping(configuration, peer)) is not None
         for line in unlisted(catalog, mapping)
+    ]
+
+
+def _peers_of(configuration: Configuration, producer: str) -> list[str]:
+    """The peers whose studies are a producer's own: those of its organisation."""
+    from kuva_gateway.clinical.identifiers import organisation_of
+
+    own = organisation_of(producer)
+    return [
+        one.name
+        for one in configuration.peers
+        if own in {organisation_of(oid) for oid in (one.producer, one.register_keeper) if oid is not None}
     ]
 
 

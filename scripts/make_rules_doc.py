@@ -88,8 +88,7 @@ def section(rule: Rule) -> str:
         severity(rule),
         *both("Looks at", rule.looks_at),
         *both("What to do", rule.remedy),
-        "Findings:",
-        *messages(rule),
+        *(("Findings:", *messages(rule)) if rule.messages else ()),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -15,6 +15,7 @@ from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, iso, microseconds
 from kuva_gateway.catalog.versions import AUTHORIZATIONS, known, refresh_current, write_references
 from kuva_gateway.clinical.authorizations import Authorization, Register, scope, shown_specifier
+from kuva_gateway.clinical.identifiers import organisation_of
 from kuva_gateway.errors import NotFoundError, StateError
 
 _MOST = 200
@@ -103,7 +104,13 @@ def _columns(authorization: Authorization) -> dict[str, Any]:
     def day(value: date | None) -> str:
         return value.isoformat() if value is not None else ""
 
+    def dicom_day(value: date | None) -> str:
+        return value.strftime("%Y%m%d") if value is not None else ""
+
     search, storing = authorization.search, authorization.storing
+    # An authorization covers its organiser's own registers only.
+    if search is not None and organisation_of(authorization.organiser) != organisation_of(search.keeper):
+        search = None
     return {
         "identifier": authorization.oid,
         "set_id": authorization.set_id or authorization.oid,
@@ -116,11 +123,11 @@ def _columns(authorization: Authorization) -> dict[str, Any]:
         "storing_keeper": storing.keeper if storing else "",
         "search_keeper": search.keeper if search else "",
         "search_register": search.code if search else "",
-        "search_specifier": search.specifier if search else "",
+        "search_specifier": patient_key(search.specifier) if search else "",
         "patient_key": patient_key(authorization.patient_id),
         "scope": scope(authorization),
-        "documents_from": day(authorization.documents_from),
-        "documents_to": day(authorization.documents_to),
+        "documents_from": dicom_day(authorization.documents_from),
+        "documents_to": dicom_day(authorization.documents_to),
         "content": to_json(authorization),
     }
 

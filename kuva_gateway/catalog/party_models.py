@@ -48,7 +48,7 @@ class Authorization(Table):
     search_specifier = TextField()
     patient_key = TextField(help_text='"" for a population')
     scope = TextField(help_text="all, range or events")
-    documents_from = TextField()
+    documents_from = TextField(help_text="as a DICOM date, for comparison with studies'")
     documents_to = TextField()
     invalidated_at = BigIntegerField(null=True)
     invalidated_by = TextField(null=True)
@@ -65,6 +65,13 @@ class Authorization(Table):
 Authorization.add_index(
     Authorization.index(
         Authorization.producer, Authorization.storing_keeper, Authorization.patient_key, name="authorizations_producer"
+    )
+)
+
+
+Authorization.add_index(
+    Authorization.index(
+        Authorization.producer, Authorization.search_keeper, Authorization.patient_key, name="authorizations_search"
     )
 )
 

@@ -210,4 +210,30 @@ OSV_03 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (ORG_01, ORG_02, OSV_01, OSV_02, OSV_03)
+OSV_04 = Rule(
+    id="OSV-04",
+    severity="hold",
+    title=Text(
+        "A producer sees what its search right covers",
+        "Tuottaja näkee sen, minkä hakuoikeus kattaa",
+    ),
+    looks_at=Text(
+        "Queries and retrieval of a peer that has a producer configured; it concerns no verdict. The producer sees what"
+        " its own organisation's peers sent, what lies in its own organisation's registers, and what the search right"
+        " (fields 16 to 19) of an authorization that is valid today covers: this patient or a population, and all"
+        " documents, a range of study dates or service events (fields 30 to 32). Everything else is hidden, without an"
+        " error. With the severity off nothing is hidden; every other one hides.",
+        "Sellaisen lähettäjän kyselyt ja haut, jolle on asetettu tuottaja; ei koske tutkimuksen arviointia. Tuottaja"
+        " näkee oman organisaationsa lähettäjien tutkimukset, oman organisaationsa rekistereissä olevat ja ne, jotka"
+        " tänään voimassa olevan valtuutuksen hakuoikeus (kentät 16–19) kattaa: tämä potilas tai väestö, ja kaikki"
+        " asiakirjat, tutkimuspäivien väli tai palvelutapahtumat (kentät 30–32). Muu on piilossa, ilman virhettä."
+        " Vakavuudella off mitään ei piiloteta; kaikki muut piilottavat.",
+    ),
+    remedy=Text(
+        "Where a producer misses a study, ask the organiser for an authorization with a search right that covers it.",
+        "Jos tuottajalta puuttuu tutkimus, pyydä järjestäjältä valtuutus, jonka hakuoikeus kattaa sen.",
+    ),
+    messages={},
+)
+
+RULES: tuple[Rule, ...] = (ORG_01, ORG_02, OSV_01, OSV_02, OSV_03, OSV_04)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError
-from kuva_gateway.parts import check_configuration, destination_plans, make_immediate
+from kuva_gateway.parts import check_configuration, destination_plans, make_immediate, make_may_see
 
 GOOD = Header(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -71,3 +72,40 @@ def test_destinations_know_whose_studies_are_urgent_and_whether_they_choose() ->
     (plan,) = destination_plans(routed({"modality": "CT"}))
     assert plan.filter is not None
     assert plan.filter.modality == ("CT",)
+
+
+def test_a_producers_view_is_restricted_and_nobody_elses(tmp_path: Path) -> None:
+    oid = "1.2.246.10.48484841.10.0"
+    configuration = Configuration.model_validate(
+        {
+            "environment": "test",
+            "state_directory": tmp_path,
+            "peers": [
+                {"name": "pacs", "ae_title": "PACS", "allow": ["find"]},
+                {"name": "clinic", "ae_title": "CLINIC", "allow": ["find"], "producer": oid},
+                {"name": "ward", "ae_title": "WARD", "register_keeper": "1.2.246.10.48484841.19.0"},
+                {"name": "free", "ae_title": "FREE", "producer": oid, "rules": {"OSV-04": "off"}},
+            ],
+        }
+    )
+    may_see = make_may_see(configuration)
+    catalog = Catalog.open(None, tmp_path / "catalog.sqlite")
+    try:
+        seen = {name: may_see(catalog, name) for name in ("pacs", "clinic", "free", "nobody")}
+    finally:
+        catalog.close()
+    assert seen["pacs"] == seen["free"] == seen["nobody"]
+    assert seen["pacs"].values == ()
+    assert {"clinic", "ward", "free", oid} <= set(seen["clinic"].values)
+    assert "pacs" not in seen["clinic"].values
+
+
+@pytest.mark.parametrize("key", ["producer", "register_keeper"])
+def test_an_oid_that_is_no_organisations_is_a_fault_of_the_configuration(tmp_path: Path, key: str) -> None:
+    peer = {"name": "ct1", "ae_title": "CT1", "allow": ["store"], key: "1.2.3"}
+    configuration = Configuration.model_validate(
+        {"environment": "test", "state_directory": tmp_path, "peers": [peer], "register_keepers": ["1.2.246.10.x"]}
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        check_configuration(configuration, tmp_path / "c.yaml")
+    assert {problem.key for problem in caught.value.problems} == {f"peers.ct1.{key}", "register_keepers"}
