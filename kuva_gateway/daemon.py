@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.catalog import rejections
@@ -262,6 +263,7 @@ class Daemon:
                 destination,
                 ae_title=configuration.ae_title,
                 tls=tls,
+                zone=ZoneInfo(configuration.timezone),
                 timers=parts.timers(configuration),
                 limits=parts.limits(configuration),
                 now=utc_now,

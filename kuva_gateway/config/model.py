@@ -345,10 +345,6 @@ class Configuration(Section):
             notices.append("destinations: none is required, so no study is ever archived")
         elif all(destination.filter for destination in self.destinations if destination.required):
             notices.append("destinations: a study that no required one's filter takes is never archived")
-        for destination in self.destinations:
-            for key in ("window", "bandwidth"):
-                if getattr(destination, key):
-                    notices.append(f"destinations.{destination.name}.{key}: not acted on by this version")
         for peer in self.peers:
             for key in ("as_received",):
                 if getattr(peer, key):

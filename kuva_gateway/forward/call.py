@@ -13,6 +13,7 @@ from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.network import errors
 from kuva_gateway.network.commands import Command
+from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.records import ProposedContext, Role, Target
 from kuva_gateway.network.requestor import RequestorAssociation, connect
 from kuva_gateway.network.timers import Limits, Timers
@@ -33,6 +34,7 @@ class Call:
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
     judgements: Judgements = field(default_factory=Judgements)
+    pace: Pace | None = None
 
     def associate(
         self,
@@ -48,7 +50,7 @@ class Call:
         NetworkError
             There is none; :func:`judge` says what that means.
         """
-        return connect(
+        association = connect(
             Target(
                 host=self.host,
                 port=self.port,
@@ -66,6 +68,8 @@ class Call:
             limits=self.limits,
             on_event=on_event,
         )
+        association.pace = self.pace
+        return association
 
 
 def echo(call: Call) -> Outcome:

@@ -28,6 +28,10 @@ class Allowance:
         """``count`` bytes that matter have passed."""
         self._deadline = min(monotonic() + self._seconds, self._deadline + count / self._rate)
 
+    def pause(self, seconds: float) -> None:
+        """So long we waited for ourselves, not for the other side."""
+        self._deadline += seconds
+
     def remaining(self) -> float:
         """Seconds left, always more than 0.
 

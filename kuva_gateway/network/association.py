@@ -6,13 +6,14 @@ Everything but :meth:`Association.abort` belongs to the thread that owns the ass
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 
 from kuva_gateway.network import commands
 from kuva_gateway.network.allowance import Allowance
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import NetworkError, NoContext, ProtocolViolation, Stopped
+from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.pdus import UNEXPECTED_PDU, fragments
 from kuva_gateway.network.records import AcceptedContext, ActionAnswer, StoreAnswer, Traffic
 from kuva_gateway.network.sending import Part, length_of, send_parts
@@ -65,6 +66,7 @@ class Association(Wire):
         self.address = address
         self.on_event = on_event
         self.on_request: OnRequest | None = None  # takes requests that cross ours, where that is allowed
+        self.pace: Pace | None = None  # how fast data sets may leave
         self._opened = monotonic()
         self._message_ids = itertools.cycle(range(1, _MOST_MESSAGE_ID + 1))
         self._cancelled: set[int] = set()
@@ -244,10 +246,21 @@ class Association(Wire):
         def write(view: memoryview) -> None:
             if len(view) > _LONG_WRITE and self.abort_comes_next() and (ended := self.abort_that_waits()):
                 raise ended
-            self.write(view, allowance)
+            for piece in self._paced(view, allowance):
+                self.write(piece, allowance)
 
         send_parts(write, announcement, context.id, self.room, source)
         return length_of(source)
+
+    def _paced(self, view: memoryview, allowance: Allowance) -> Iterator[memoryview]:
+        """``view``, in pieces that come when the pace lets them."""
+        if self.pace is None:
+            yield view
+            return
+        for start in range(0, len(view), self.pace.piece):
+            piece = view[start : start + self.pace.piece]
+            allowance.pause(self.pace.take(len(piece)))
+            yield piece
 
     def _meanwhile(self, context: AcceptedContext, command: Command, allowance: Allowance) -> bool:
         """A command came while we wait for something else; True when it was a request and was served."""

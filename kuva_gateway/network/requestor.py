@@ -193,6 +193,8 @@ def connect(
 
 def _open(target: Target, timers: Timers) -> Transport:
     connection = _connect(target, Allowance("connect", timers.connect))
+    # Bytes that nobody acknowledges for so long: the kernel gives up (RFC 5482), also where we do not write just then.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(timers.send_stall * 1000)))
     if target.tls is None:
         return PlainTransport(connection)
     try:

@@ -151,7 +151,9 @@ class Attempt:
         return Decision(next=Next.RETURNED)
 
     def _over(self) -> bool:
-        return self.tools.stopping.is_set() or self._lost.is_set() or self._refuses_all is not None
+        if self.tools.stopping.is_set() or self._lost.is_set() or self._refuses_all is not None:
+            return True
+        return self.lane.window is not None and self.lane.window.wait(self.tools.now()) is not None
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
         self.warnings += found.kind is Kind.WARNING

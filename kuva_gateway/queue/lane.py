@@ -6,22 +6,25 @@ import random
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.config.delivery import Hours
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, probe
 from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.forward.remedies import remedy
+from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.queue.alarms import RESTS, Alarms
 from kuva_gateway.queue.backoff import Rest, Schedule
 from kuva_gateway.queue.decision import Patience
 from kuva_gateway.queue.resting import Resting
 from kuva_gateway.queue.streak import REFUSES_ALL, Streak
+from kuva_gateway.queue.window import CLOSED, Window
 
 APART = timedelta(milliseconds=100)  # between entries that are overdue when the gateway starts
 
@@ -58,6 +61,10 @@ class DestinationLike(Protocol):
     @property
     def workers(self) -> int: ...
     @property
+    def window(self) -> str | None: ...
+    @property
+    def bandwidth(self) -> int | None: ...
+    @property
     def statuses(self) -> Mapping[str, str]: ...
 
 
@@ -69,6 +76,7 @@ class Lane:
     patience: Patience
     resting: Resting
     streak: Streak
+    window: Window | None = None
     workers: int = 2
     commitment: bool = True
     commitment_wait: timedelta = timedelta(seconds=2)
@@ -86,6 +94,7 @@ def make_lane(
     *,
     ae_title: str,
     tls: ssl.SSLContext | None,
+    zone: tzinfo,
     timers: Timers,
     limits: Limits,
     now: Callable[[], datetime],
@@ -96,7 +105,7 @@ def make_lane(
     """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
-    the destination asks for TLS.
+    the destination asks for TLS; its hours are those of ``zone``.
     """
     call = Call(
         name=destination.name,
@@ -108,6 +117,7 @@ def make_lane(
         timers=timers,
         limits=limits,
         judgements=Judgements.parse(destination.statuses),
+        pace=Pace(destination.bandwidth) if destination.bandwidth else None,
     )
     resting = Resting(
         destination.name,
@@ -122,13 +132,16 @@ def make_lane(
     schedule = Schedule.parse(destination.retry)
     entries.spread(catalog, destination.name, within=schedule.steps[0].delay, apart=APART)
     before = entries.destination_state(catalog, destination.name)
-    if before.resting_until is not None:
+    if before.code == CLOSED:
+        entries.wake(catalog, destination.name)
+    elif before.resting_until is not None:
         resting.resume(before.resting_until, before.times)
     return Lane(
         call=call,
         patience=Patience(schedule=schedule, give_up_after=timedelta(seconds=destination.give_up_after)),
         resting=resting,
         streak=Streak(tripped=before.code == REFUSES_ALL),
+        window=Window(Hours.parse(destination.window), zone) if destination.window else None,
         workers=destination.workers,
         commitment=destination.storage_commitment,
         commitment_wait=timedelta(seconds=destination.commitment_wait),

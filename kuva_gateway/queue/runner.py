@@ -12,12 +12,13 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kuva_gateway.catalog import entries
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.attempt import Attempt, Tools
 from kuva_gateway.queue.lane import Lane
+from kuva_gateway.queue.window import CLOSED
 
 LEASE = timedelta(seconds=30)
 LOOK_EVERY = 30.0  # seconds between looks although nobody woke the worker
@@ -74,6 +75,7 @@ class LaneWorkers:
         self._tools = tools
         self._changed = threading.Condition()
         self._wakes = 0
+        self._opens: datetime | None = None  # when its hours begin, while they are over
         self._turns = itertools.count(1)
         self._in_hand: dict[str, Attempt] = {}  # by the owner of the lease, which is one attempt's alone
         self._threads = [
@@ -131,6 +133,8 @@ class LaneWorkers:
 
     def _look(self) -> float:
         """Deliver one entry, if one is due and the destination can be called; seconds until there is reason to look."""
+        if closed := self._closed():
+            return closed
         resting = self._lane.resting.wait()
         if resting is not None:
             if resting or not self._lane.resting.try_again():
@@ -152,6 +156,21 @@ class LaneWorkers:
             with self._changed:
                 del self._in_hand[owner]
         return 0.0
+
+    def _closed(self) -> float:
+        """Seconds to wait for the destination's hours, 0 within them; operators see which it is."""
+        if self._lane.window is None:
+            return 0.0
+        now = self._tools.now()
+        wait = self._lane.window.wait(now)
+        opens = None if wait is None else now + wait
+        with self._changed:
+            changed, self._opens = opens != self._opens, opens
+        if opens is not None and changed:
+            entries.rest(self._tools.catalog, self._lane.name, opens, CLOSED, "it is sent to in its window only")
+        elif changed:
+            entries.wake(self._tools.catalog, self._lane.name)
+        return 0.0 if wait is None else min(max(wait.total_seconds(), SHORTEST), LOOK_EVERY)
 
     def _until_due(self) -> float:
         due = entries.next_due(self._tools.catalog, self._lane.name)

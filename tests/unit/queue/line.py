@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from kuva_gateway.queue.runner import Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.spool.spool import Spool
 from tests.support import wait_until
+from tests.unit.catalog.making import Clock
 from tests.unit.forward.instances import CT
 from tests.unit.queue.test_resting import Lines
 
@@ -72,6 +74,7 @@ class Line:
     flying: set[str] = field(default_factory=set)
     lanes: list[Any] = field(default_factory=list)
     peers: tuple[Peer, ...] = ()
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # -- putting studies in --------------------------------------------------------------------------------------
 
@@ -107,7 +110,7 @@ class Line:
             incoming.write(memoryview(stream.getvalue()))
             self.indexer.notify(incoming.commit(peer, 1, number), None)
             made.append(str(data_set.SOPInstanceUID))
-        assert self.indexer.wait_passed(20)
+        assert self.indexer.wait_passed(20, self.now() + timedelta(seconds=1))
         return Sent(uid, made)
 
     def accept(self) -> None:
@@ -166,9 +169,10 @@ class Line:
                 destination,
                 ae_title="KUVAGW",
                 tls=None,
+                zone=UTC,
                 timers=timers or Timers(response=15),
                 limits=Limits(),
-                now=utc_now,
+                now=self.now,
                 rng=self.rng,
                 log=self.log,
                 alarms=alarms,
@@ -181,7 +185,7 @@ class Line:
 
         commitments = Commitments(
             self.catalog,
-            now=utc_now,
+            now=self.now,
             new_uid=uids.new_uid,
             rng=self.rng,
             log=self.log,
@@ -194,7 +198,7 @@ class Line:
             open_file=self.spool.open_instance,
             owner=owner,
             lease=lease,
-            now=utc_now,
+            now=self.now,
             rng=self.rng,
             log=self.log,
             stopping=threading.Event(),
@@ -213,7 +217,7 @@ class Line:
             settle_at_most=timedelta(hours=2),
             indexer_passed=self.indexer.passed,
             in_flight=lambda uid: uid in self.flying,
-            now=utc_now,
+            now=self.now,
             admitted=runner.wake,
             log=self.log,
         )
@@ -257,13 +261,16 @@ def destination(port: int, **changes: Any) -> Destination:
 
 
 @contextmanager
-def line(folder: Path) -> Iterator[Line]:
-    """An empty line in ``folder``; everything is stopped and closed when the block ends."""
-    catalog = Catalog.open(None, folder / "catalog.sqlite")
-    spool = Spool(folder / "spool", minimum_free=0)
+def line(folder: Path, clock: Clock | None = None) -> Iterator[Line]:
+    """An empty line in ``folder``; everything is stopped and closed when the block ends.
+
+    With a ``clock``, time is what it shows, and nothing happens by itself.
+    """
+    catalog = Catalog.open(None, folder / "catalog.sqlite", now=clock or utc_now)
+    spool = Spool(folder / "spool", minimum_free=0, clock_ns=clock.ns if clock else time.time_ns)
     indexer = Indexer(catalog, spool)
     indexer.start()
-    made = Line(folder=folder, catalog=catalog, spool=spool, indexer=indexer, log=Lines())
+    made = Line(folder=folder, catalog=catalog, spool=spool, indexer=indexer, log=Lines(), now=clock or utc_now)
     try:
         yield made
     finally:
