@@ -35,6 +35,9 @@ from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transpo
 from kuva_gateway.network.wire import fragment_room
 
 
+_KERNELS_PATIENCE = 1.5  # times ours, so that our own deadline, which says more, comes first
+
+
 class RequestorAssociation(Association):
     """An association that we asked for; as a context manager it is released, or after an exception aborted."""
 
@@ -193,8 +196,9 @@ def connect(
 
 def _open(target: Target, timers: Timers) -> Transport:
     connection = _connect(target, Allowance("connect", timers.connect))
-    # Bytes that nobody acknowledges for so long: the kernel gives up (RFC 5482), also where we do not write just then.
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, round(timers.send_stall * 1000)))
+    # Bytes that nobody acknowledges: the kernel gives up (RFC 5482) where we do not, because we wait for an answer.
+    unacknowledged = max(1, round(timers.send_stall * _KERNELS_PATIENCE * 1000))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unacknowledged)
     if target.tls is None:
         return PlainTransport(connection)
     try:
