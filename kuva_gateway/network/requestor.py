@@ -34,7 +34,6 @@ from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
 from kuva_gateway.network.wire import fragment_room
 
-
 _KERNELS_PATIENCE = 1.5  # times ours, so that our own deadline, which says more, comes first
 
 
