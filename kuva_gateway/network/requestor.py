@@ -34,7 +34,7 @@ from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
 from kuva_gateway.network.wire import fragment_room
 
-_KERNELS_PATIENCE = 1.5  # times ours, so that our own deadline, which says more, comes first
+_KERNELS_PATIENCE = 3  # times ours: our own deadline says more, and comes first also after a write that went half-way
 
 
 class RequestorAssociation(Association):

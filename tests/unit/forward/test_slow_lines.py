@@ -76,7 +76,7 @@ def test_the_kernel_gives_up_on_bytes_that_nobody_acknowledges(shelf: Shelf) -> 
             timers=Timers(send_stall=30),
         )
         deliver(call, [shelf.put(1)], open_file=shelf.open, on_answer=lambda i, o: None, on_associated=look)
-    assert found == [45_000]
+    assert found == [90_000]
 
 
 class Clock:
