@@ -13,6 +13,7 @@ from pathlib import Path
 from kuva_gateway import parts
 from kuva_gateway.catalog import codes, rebuild
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.decisions_kept import Kept, read_kept, write_kept
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
@@ -60,8 +61,9 @@ def rebuild_catalog(
     """Bring the catalog into line with the stored files, or make it anew when it cannot be read any more.
 
     A sound catalog keeps everything that it knows. Otherwise the embedded catalog's file is put aside, what can still
-    be read of its code list is taken over (else the shipped starter list is loaded), the accepted documents are read
-    again, and every study is held by QUA-03, because nobody knows what was decided and delivered.
+    be read of its code list, amendments and links of patient ids is taken over (else the shipped starter list is
+    loaded), the accepted documents are read again, and every study is held by QUA-03, because nobody knows what was
+    decided and delivered.
 
     Raises
     ------
@@ -70,7 +72,7 @@ def rebuild_catalog(
     """
     with StateLock(configuration.state_directory / "lock"):
         spool = parts.open_spool(configuration)
-        sound, kept = _look_at_old(configuration)
+        sound, listed_before, kept = _look_at_old(configuration)
         if sound:
             with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
                 summary = rebuild.complete(catalog, spool, duplicates=configuration.duplicates, progress=progress)
@@ -82,8 +84,9 @@ def rebuild_catalog(
                 configuration.catalog.url, path, spool, duplicates=configuration.duplicates, progress=progress
             )
         with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
-            if kept:
-                codes.store(catalog, kept)
+            if listed_before:
+                codes.store(catalog, listed_before)
+            amendments = write_kept(catalog, kept)
             load_starter_codes(catalog)
             load_shipped_providers(catalog)
             documents, unreadable = _documents(configuration, catalog)
@@ -99,19 +102,21 @@ def rebuild_catalog(
         "authorizations": authorizations,
         "unreadable_authorizations": unreadable_authorizations,
         "codes": listed,
+        "amendments_kept": amendments,
         "decisions_kept": sound,
     }
 
 
-def _look_at_old(configuration: Configuration) -> tuple[bool, tuple[CodePeriod, ...]]:
-    """Whether the catalog that is there can be kept; if not, the codes that can still be read of it."""
+def _look_at_old(configuration: Configuration) -> tuple[bool, tuple[CodePeriod, ...], Kept]:
+    """Whether the catalog that is there can be kept; if not, the codes and decisions that can still be read of it."""
     try:
         with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
             if rebuild.is_sound(catalog):
-                return True, ()
-            return False, codes.everything(catalog)
+                return True, (), Kept()
+            kept = read_kept(catalog)
+            return False, codes.everything(catalog), kept
     except GatewayError:
-        return False, ()
+        return False, (), Kept()
 
 
 def _put_aside(path: Path, now: datetime) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.catalog import studies
+from kuva_gateway.catalog import patients, studies
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.decisions_kept import read_kept, write_kept
 from kuva_gateway.catalog.rebuild import rebuild
 from kuva_gateway.errors import StateError
-from tests.unit.catalog.making import Hospital
+from tests.unit.catalog.making import HETU, Hospital
 
 SAME = ("study_instance_uid", "patient_id", "accession_number", "modalities", "series", "instances", "bytes")
 
@@ -79,3 +80,20 @@ def test_of_two_objects_with_one_uid_the_later_file_counts(hospital: Hospital, n
         current = session.value("SELECT digest FROM instances WHERE current = 1")
     catalog.close()
     assert bytes(current).hex() == second.digest
+
+
+def test_amendments_and_links_of_people_are_carried_over(hospital: Hospital, new: Path) -> None:
+    hospital.send("1.2.1", PatientID="T-1")
+    studies.amend(hospital.catalog, "1.2.1", {"AccessionNumber": "B7"}, by="anna", reason="typed wrongly")
+    patients.link(hospital.catalog, "T-1", {"PatientID": HETU}, by="anna", reason="found out")
+    kept = read_kept(hospital.catalog)
+    rebuild(None, new, hospital.spool)
+    catalog = Catalog.open(None, new)
+    try:
+        assert write_kept(catalog, kept) == 3
+        assert write_kept(catalog, kept) == 0
+        assert summary(catalog) == summary(hospital.catalog)
+        assert studies.show(catalog, "1.2.1")["amendments"] == studies.show(hospital.catalog, "1.2.1")["amendments"]
+        assert studies.view(catalog, "1.2.1").links == studies.view(hospital.catalog, "1.2.1").links
+    finally:
+        catalog.close()
