@@ -57,6 +57,10 @@ class Outcome:
 
 
 UNREADABLE = "unreadable"
+NOT_AMENDABLE = "amendment"
+OURS = frozenset({UNREADABLE, NOT_AMENDABLE})
+"""Codes of what went wrong here, before the destination could say anything."""
+
 _TAGS_TOLD = 8
 
 _Judgement = tuple[Kind, Scope]
@@ -179,7 +183,11 @@ def unreadable(comment: str) -> Outcome:
 def not_amendable(comment: str) -> Outcome:
     """The study's amendments cannot be applied to this instance; it does not go without them."""
     return Outcome(
-        kind=Kind.PERSON, scope=Scope.INSTANCE, code="amendment", meaning="instance cannot be amended", comment=comment
+        kind=Kind.PERSON,
+        scope=Scope.INSTANCE,
+        code=NOT_AMENDABLE,
+        meaning="instance cannot be amended",
+        comment=comment,
     )
 
 

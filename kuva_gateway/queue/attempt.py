@@ -20,7 +20,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, deliver
-from kuva_gateway.forward.outcome import UNREADABLE, Kind, Outcome, Scope
+from kuva_gateway.forward.outcome import OURS, Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
@@ -168,7 +168,7 @@ class Attempt:
 
     def _count(self, found: Outcome) -> None:
         """Refusals in a row are the destination's matter; what is wrong with our own file is no refusal."""
-        refused = found.kind is Kind.PERSON and found.scope is not Scope.DESTINATION and found.code != UNREADABLE
+        refused = found.kind is Kind.PERSON and found.scope is not Scope.DESTINATION and found.code not in OURS
         if found.stored:
             self.lane.streak.stored()
         elif refused and self.lane.streak.refused(self.entry.study_instance_uid):

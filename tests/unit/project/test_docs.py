@@ -115,6 +115,11 @@ def test_the_page_of_states_is_the_one_that_the_tables_give() -> None:
     assert page == load_script("make_states_doc").render(), "run scripts/make-states-doc"
 
 
+def test_the_page_of_answers_is_the_one_that_the_tables_give() -> None:
+    page = (ROOT / "docs" / "answers.rst").read_text(encoding="utf-8")
+    assert page == load_script("make_answers_doc").render(), "run scripts/make-answers-doc"
+
+
 def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
     text = prose() + (ROOT / "CONTRIBUTING.rst").read_text(encoding="utf-8")
     named = set(re.findall(r"(?:scripts/|\.ci/)[a-z][a-z-]*[a-z]\b(?!\.py)", text))
