@@ -21,7 +21,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from kuva_gateway import __version__, log, parts, systemd
-from kuva_gateway.catalog import rejections
+from kuva_gateway.aftercare import Aftercare, Hands
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.reconcile import reconcile
@@ -40,12 +40,10 @@ from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.alarms import Alarms
-from kuva_gateway.queue.answering import Answering, WhenThere
+from kuva_gateway.queue.answering import WhenThere
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
-from kuva_gateway.queue.notes import Notes
-from kuva_gateway.queue.retention import Retention, Room
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
@@ -55,7 +53,6 @@ from kuva_gateway.spool.trial import try_out
 # Seconds.
 ADMISSION_EVERY = 1.0
 QUEUE_EVERY = 1.0
-RETENTION_EVERY = 30.0
 SHORTEST_TICK = 0.1
 ASK_AGAIN = 0.05
 SWEEP_EVERY = 10.0
@@ -140,8 +137,7 @@ class Daemon:
         self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
         self._commitments: Commitments | None = None
-        self._answering: Answering | None = None
-        self._notes = Notes()
+        self._aftercare: Aftercare | None = None
         self._reception: Reception | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------
@@ -216,7 +212,7 @@ class Daemon:
         hooks = Hooks(
             on_receipt=self._on_receipt,
             on_commitment_result=self._on_commitment_result,
-            commitment_requests=WhenThere(lambda: self._answering),
+            commitment_requests=WhenThere(lambda: None if self._aftercare is None else self._aftercare.answering),
             wait_indexed=self._wait_indexed,
             on_lost_notices=self._on_lost_notices,
         )
@@ -229,13 +225,14 @@ class Daemon:
         assert self._catalog is not None
         catalog, queue_log = self._catalog, log.get_logger("queue")
         self._follow_destinations(catalog, queue_log)
-        self._keep_out()
         lanes = self._make_lanes(catalog, queue_log)
         runner, commitments = self._make_delivery(catalog, lanes, queue_log)
         admission = self._make_admission(catalog, runner, queue_log)
-        answering = self._answering = self._make_answering(catalog, queue_log)
-        self._undo.append(("reports to peers", lambda: answering.stop(self.configuration.drain_timeout)))
-        wakeups = self._make_wakeups(admission, runner, answering, self._drop_folders(catalog), queue_log)
+        aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
+        aftercare.keep_out()
+        self._undo.append(("aftercare", aftercare.stop))
+        ticks = {**aftercare.ticks(), **self._drop_folders(catalog)}
+        wakeups = self._make_wakeups(admission, runner, ticks, queue_log)
         self._admission, self._runner, self._commitments = admission, runner, commitments
         commitments.start(lanes)
         self._undo.append(("commitment", commitments.stop))
@@ -317,32 +314,27 @@ class Daemon:
             log=queue_log,
         )
 
-    def _make_answering(self, catalog: Catalog, queue_log: Any) -> Answering:
-        return Answering(
-            catalog,
-            self.spool,
-            parts.make_askers(self.configuration),
-            ae_title=self.configuration.ae_title,
+    def _make_aftercare(self, catalog: Catalog, queue_log: Any) -> Aftercare:
+        assert self._reception is not None
+        assert self._indexer is not None
+        hands = Hands(
+            keep_out=self._reception.keep_out,
+            remove=self._indexer.remove,
             indexed=self._indexer_passed,
-            now=utc_now,
-            rng=self._rng,
-            log=queue_log,
+            on_receipt=self._on_receipt,
         )
+        return Aftercare(self.configuration, catalog, self.spool, hands, now=utc_now, rng=self._rng, log=queue_log)
 
     def _make_wakeups(
-        self, admission: Admission, runner: Runner, answering: Answering, folders: Mapping[str, Tick], queue_log: Any
+        self, admission: Admission, runner: Runner, others: Mapping[str, Tick], queue_log: Any
     ) -> Wakeups:
         settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
-        retaining = min(RETENTION_EVERY, max(self.configuration.retention.keep_for / 2, SHORTEST_TICK))
         return Wakeups(
             {
                 "admission": Tick(call=admission.run, every=settling),
                 "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-                "retention": Tick(call=self._make_retention(queue_log).run, every=retaining),
-                "notes": Tick(call=self._write_notes, every=QUEUE_EVERY),
-                "reports": Tick(call=answering.tick, every=QUEUE_EVERY),
-                **folders,
+                **others,
             },
             log=queue_log,
         )
@@ -445,33 +437,13 @@ class Daemon:
         self._commitments.on_result(destination, transaction_uid, committed, failed)
 
     def _keep_out(self) -> None:
-        """Tell receiving which instances rejection notes keep out."""
-        if self._catalog is not None and self._reception is not None:
-            self._reception.keep_out(rejections.refused(self._catalog))
-
-    def _make_retention(self, queue_log: Any) -> Retention:
-        assert self._catalog is not None
-        assert self._indexer is not None
-        own = self.configuration.retention
-        return Retention(
-            self._catalog,
-            keep_for=timedelta(seconds=own.keep_for),
-            low_water=own.low_water,
-            room=lambda: Room(free=self.spool.free_bytes(), total=self.spool.space.total_bytes()),
-            remove=self._indexer.remove,
-            now=utc_now,
-            log=queue_log,
-        )
-
-    def _write_notes(self) -> None:
-        assert self._catalog is not None
-        self._notes.write(self._catalog, self.spool, self._on_receipt)
+        """Rejection notes have come; those that came before the queue was there are looked at when it starts."""
+        if self._aftercare is not None:
+            self._aftercare.keep_out()
 
     def _wake(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._keep_out()
-        self._write_notes()
-        assert self._indexer is not None
-        self._indexer.remove()
+        if self._aftercare is not None:
+            self._aftercare.wake()
         self._admission.run()
         self._runner.wake()
         return {"done": True}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
     from kuva_gateway.dicom.amendments import Amendment
-    from kuva_gateway.forward.call import Call
     from kuva_gateway.network import Limits, Timers
-    from kuva_gateway.queue.answering import Asker
     from kuva_gateway.validation.automatic import SenderOf
     from kuva_gateway.validation.findings import Refusal, Verdict
     from kuva_gateway.validation.parties import PartiesOf
@@ -315,40 +313,6 @@ def make_note(configuration: Configuration, code: str, uid: str, now: datetime) 
     }
     at = now.astimezone(ZoneInfo(configuration.timezone))
     return partial(write_note, code=code, uid=uid, series_uid=new_uid(), at=at, device=device)
-
-
-def make_askers(configuration: Configuration) -> dict[str, Asker]:
-    """The peers that may ask for storage commitment, and how each is told."""
-    from kuva_gateway.queue.answering import Asker
-    from kuva_gateway.queue.backoff import Schedule
-
-    return {
-        peer.name: Asker(
-            call=_call_peer(configuration, peer),
-            when_archived=peer.commit_when == "archived",
-            schedule=Schedule.parse(peer.commit_retry),
-            give_up_after=timedelta(seconds=peer.commit_give_up_after),
-        )
-        for peer in configuration.peers
-        if "commit" in peer.allow
-    }
-
-
-def _call_peer(configuration: Configuration, peer: Peer) -> Call | None:
-    """How a peer is called; None: nobody knows where it is."""
-    from kuva_gateway.forward.call import Call
-
-    if peer.host is None or peer.port is None:
-        return None
-    return Call(
-        name=peer.name,
-        host=peer.host,
-        port=peer.port,
-        called_ae=peer.ae_title,
-        calling_ae=configuration.ae_title,
-        timers=timers(configuration),
-        limits=limits(configuration),
-    )
 
 
 def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> PartiesOf:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from kuva_gateway.catalog import rejections, withdrawal
+from kuva_gateway.catalog import rejections
+from kuva_gateway.catalog.batch_notes import BatchNotes, Place
 from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
 from kuva_gateway.catalog.plans import supersede
@@ -122,11 +123,7 @@ class _Batch:
     moved: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     """Studies with rows of what does not wake them."""
-    rejected: frozenset[str] = frozenset()
-    """SOP Instance UIDs whose later copies are kept out of sight."""
-    notes: list[rejections.Arrived] = field(default_factory=list)
-    own_notes: dict[str, int] = field(default_factory=dict)
-    """New instances that are notes of ours, by SOP Instance UID."""
+    notes: BatchNotes = field(init=False)
     again: dict[bytes, str] = field(default_factory=dict)
     """Digests of what was here before, with the SOP Instance UID in it."""
 
@@ -157,7 +154,7 @@ class _Batch:
         """Read what the items meet, then take them one by one."""
         uids = {item.header.sop_instance_uid for item in items}
         self._load_same(uids)
-        self.rejected = rejections.rejected_among(self.session, uids)
+        self.notes = BatchNotes.load(self.session, uids, self.rejecters)
         digests = [_digest(item) for item in items]
         studies = {
             item.header.study_instance_uid
@@ -218,27 +215,16 @@ class _Batch:
     def _add_instance(self, item: Item, digest: bytes) -> int:
         arrival, header, note = item
         at = arrival.receipt.time_ns // 1000
-        rejected = header.sop_instance_uid in self.rejected
-        fate = None if note is None else self._judge_note(note, item)
-        quiet = rejected or (fate is not None and not (fate.goes or fate.waits))
-        study = self._study(item, at, quiet=quiet)
+        uid = header.sop_instance_uid
+        place = self.notes.place(uid, note, arrival.peer, known=uid in self.by_uid)
+        study = self._study(item, at, place)
         series_id = self._series_id(study, header)
-        current, held = (False, True) if rejected else self._judge(study, series_id, header)
+        current, held = (False, True) if place.rejected else self._judge(study, series_id, header)
+        held = held or place.held or (study.frozen and not place.ours)
         instance_id = self._next("instances")
-        if rejected:
-            self.observed.add(study.id, rejections.RULE, "info", "copy", header.sop_instance_uid)
-        elif header.sop_instance_uid in self.own_notes:
-            self.own_notes[header.sop_instance_uid] = instance_id
-        else:
-            held = held or study.frozen or (fate is not None and not fate.goes)
-        if note is not None and fate is not None:
-            uid = header.sop_instance_uid
-            self.observed.add(study.id, rejections.RULE, fate.severity, fate.where, uid)
-            self.notes.append(
-                rejections.Arrived(
-                    instance_id=instance_id, study_id=study.id, uid=uid, peer=arrival.peer, note=note, fate=fate
-                )
-            )
+        self.notes.add(place, uid, note, arrival.peer, instance_id=instance_id, study_id=study.id)
+        if place.severity:
+            self.observed.add(study.id, rejections.RULE, place.severity, place.where, uid)
         rows = self.new["instances"]
         known = Known(
             id=instance_id,
@@ -249,7 +235,7 @@ class _Batch:
             current=current,
             new_row=len(rows),
         )
-        self.by_uid.setdefault(header.sop_instance_uid, []).append(known)
+        self.by_uid.setdefault(uid, []).append(known)
         self.digests[digest] = instance_id
         rows.append(
             [
@@ -260,7 +246,7 @@ class _Batch:
                 self._fact_set_id(study, header),
                 study.revision,
                 header.sop_class_uid,
-                header.sop_instance_uid,
+                uid,
                 header.transfer_syntax_uid,
                 header.instance_number,
                 arrival.size,
@@ -281,26 +267,16 @@ class _Batch:
         self.ids[table] = given + 1
         return given
 
-    def _judge_note(self, note: Note, item: Item) -> rejections.Fate | None:
-        """What becomes of a note; None: it is our own, or was rejected or here before."""
-        uid = item.header.sop_instance_uid
-        if withdrawal.is_ours(self.session, uid):
-            self.own_notes[uid] = 0
-            return None
-        if uid in self.rejected or uid in self.by_uid:
-            return None
-        return rejections.judge_note(self.session, note, item.arrival.peer, self.rejecters)
-
-    def _study(self, item: Item, at: int, *, quiet: bool = False) -> Summary:
-        """The item's study, new or awake; each is woken once per batch, and not by what is ``quiet``."""
+    def _study(self, item: Item, at: int, place: Place) -> Summary:
+        """The item's study, new or awake; each is woken once per batch, and not by what is quiet."""
         uid = item.header.study_instance_uid
         study = self.studies.get(uid)
         if study is None:
             study = Summary.begin(self._next("studies"), uid, item.header, item.arrival.peer, at)
             self.studies[uid] = study
-        elif item.header.sop_instance_uid in self.own_notes:
+        elif place.ours:
             pass  # the study was withdrawn with this note
-        elif quiet:
+        elif place.quiet:
             self.touched.add(uid)
             return study
         elif uid not in self.moved and study.state != "receiving":
@@ -411,9 +387,5 @@ class _Batch:
             "DELETE FROM ledger WHERE state IN ('pending', 'failed') AND instance_id IN {}", self.replaced
         )
         self.observed.write(self.session, apart_from={self.studies[uid].id for uid in self.moved})
-        for arrived in self.notes:
-            rejections.take(self.session, arrived)
-        for uid, instance_id in self.own_notes.items():
-            if instance_id:
-                withdrawal.send_note(self.session, uid, instance_id)
+        self.notes.write(self.session)
         return frozenset(self.moved)

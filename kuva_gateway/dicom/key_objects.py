@@ -154,6 +154,16 @@ def write_note(
         "ContentSequence": [_content(one) for one in references],
         **device,
     }
+    if header.accession_issuer:
+        universal = is_valid_uid(header.accession_issuer)
+        issuer = (
+            {"UniversalEntityID": header.accession_issuer, "UniversalEntityIDType": "ISO"}
+            if universal
+            else {"LocalNamespaceEntityID": header.accession_issuer}
+        )
+        values["IssuerOfAccessionNumberSequence"] = [_item(**issuer)]
+    if header.institution_name:
+        values["InstitutionName"] = header.institution_name
     if header.issuer_of_patient_id:
         values["IssuerOfPatientID"] = header.issuer_of_patient_id
     if header.issuer_universal_id:

@@ -74,7 +74,7 @@ def test_a_note_of_a_pacs_is_forwarded_and_a_withdrawn_study_s_archive_is_told_e
             gateway.storescu([note], calling="PACS")
             wait_until(lambda: "2.25.991" in archive.digests, what="the note at the archive")
             shown = gateway.wait_state(rejected.uid, "archived")
-            assert [finding["rule"] for finding in shown["findings"]] == ["IOC-01"]
+            assert "IOC-01" in [finding["rule"] for finding in shown["findings"]]
             again = gateway.storescu([images[0]], check=False)
             assert again.returncode == 0xA7  # DCMTK ends with the first byte of the status, A771
             gateway.storescu([images[1]])

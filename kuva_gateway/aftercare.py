@@ -1,0 +1,138 @@
+"""What goes on once images are here, wired together: reports to those who asked, notes of our own, retention.
+
+Keeps these parts for the daemon, which starts and stops them as one. Promises that none of it is in an image's way.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from kuva_gateway import parts
+from kuva_gateway.catalog import rejections
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.config import Configuration, Peer
+from kuva_gateway.dicom.header import Header
+from kuva_gateway.forward.call import Call
+from kuva_gateway.queue.answering import Answering, Asker
+from kuva_gateway.queue.backoff import Schedule
+from kuva_gateway.queue.notes import Notes
+from kuva_gateway.queue.retention import Retention, Room
+from kuva_gateway.queue.schedule import Tick
+from kuva_gateway.spool.receipt import Arrival
+from kuva_gateway.spool.spool import Spool
+
+LOOK_EVERY = 1.0  # seconds
+RETENTION_EVERY = 30.0  # seconds, or half of keep_for
+SHORTEST_TICK = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What other parts do for these."""
+
+    keep_out: Callable[[frozenset[str]], None]
+    """Refuse instances with these UIDs."""
+    remove: Callable[[], None]
+    """Wake whoever removes files."""
+    indexed: Callable[[datetime], bool]
+    """Is everything in the catalog that was acknowledged before?"""
+    on_receipt: Callable[[Arrival, Header], None]
+    """Told of an instance that is safe in the spool."""
+
+
+class Aftercare:
+    """Made when the catalog is there."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        catalog: Catalog,
+        spool: Spool,
+        hands: Hands,
+        *,
+        now: Callable[[], datetime],
+        rng: random.Random,
+        log: Any,
+    ) -> None:
+        self._configuration = configuration
+        self._catalog = catalog
+        self._spool = spool
+        self._hands = hands
+        self._notes = Notes()
+        self.answering = Answering(
+            catalog,
+            spool,
+            {peer.name: _asker(configuration, peer) for peer in configuration.peers if "commit" in peer.allow},
+            ae_title=configuration.ae_title,
+            indexed=hands.indexed,
+            now=now,
+            rng=rng,
+            log=log,
+        )
+        self._retention = Retention(
+            catalog,
+            keep_for=timedelta(seconds=configuration.retention.keep_for),
+            low_water=configuration.retention.low_water,
+            room=self._room,
+            remove=hands.remove,
+            now=now,
+            log=log,
+        )
+
+    def ticks(self) -> Mapping[str, Tick]:
+        """What is to be called now and then."""
+        retaining = min(RETENTION_EVERY, max(self._configuration.retention.keep_for / 2, SHORTEST_TICK))
+        return {
+            "reports": Tick(call=self.answering.tick, every=LOOK_EVERY),
+            "notes": Tick(call=self._write_notes, every=LOOK_EVERY),
+            "retention": Tick(call=self._retention.run, every=retaining),
+        }
+
+    def wake(self) -> None:
+        """A command may have changed something: rejections, notes, removals."""
+        self.keep_out()
+        self._write_notes()
+        self._hands.remove()
+
+    def keep_out(self) -> None:
+        """Tell receiving which instances rejection notes keep out."""
+        self._hands.keep_out(rejections.refused(self._catalog))
+
+    def stop(self) -> None:
+        """End the reports that are under way; they go out again later."""
+        self.answering.stop(self._configuration.drain_timeout)
+
+    def _write_notes(self) -> None:
+        self._notes.write(self._catalog, self._spool, self._hands.on_receipt)
+
+    def _room(self) -> Room:
+        return Room(free=self._spool.free_bytes(), total=self._spool.space.total_bytes())
+
+
+def _asker(configuration: Configuration, peer: Peer) -> Asker:
+    """How a peer that may ask for storage commitment is told."""
+    return Asker(
+        call=_call(configuration, peer),
+        when_archived=peer.commit_when == "archived",
+        schedule=Schedule.parse(peer.commit_retry),
+        give_up_after=timedelta(seconds=peer.commit_give_up_after),
+    )
+
+
+def _call(configuration: Configuration, peer: Peer) -> Call | None:
+    """How a peer is called; None: nobody knows where it is."""
+    if peer.host is None or peer.port is None:
+        return None
+    return Call(
+        name=peer.name,
+        host=peer.host,
+        port=peer.port,
+        called_ae=peer.ae_title,
+        calling_ae=configuration.ae_title,
+        timers=parts.timers(configuration),
+        limits=parts.limits(configuration),
+    )
