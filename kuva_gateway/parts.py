@@ -108,10 +108,11 @@ def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
 
 
 def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
-    """The TLS context for calling destinations, None when none of them uses TLS; raises TlsFilesError."""
+    """The TLS context for calling others, None when none of them uses TLS; raises TlsFilesError."""
     from kuva_gateway.network import tls
 
-    if not any(destination.tls for destination in configuration.destinations):
+    called = any(peer.require_tls and peer.host is not None for peer in configuration.peers)
+    if not (called or any(destination.tls for destination in configuration.destinations)):
         return None
     own = configuration.tls
     return tls.client_context(

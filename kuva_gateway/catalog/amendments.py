@@ -55,7 +55,9 @@ def amend(catalog: Catalog, uid: str, changes: Mapping[str, Value], *, by: str, 
         if study is None:
             raise NotFoundError("there is no study with this UID")
         if not may_be_amended(study):
-            raise StateError("something of the study was delivered: withdraw it first (studies withdraw)")
+            raise StateError(
+                "something of the study was delivered: withdraw it first (studies withdraw), and send a new study"
+            )
         one = Amendment(changes=dict(changes), origin="person", by=by, at=moment(session.at), reason=reason)
         for row in session.rows("SELECT facts FROM fact_sets WHERE study_id = ?", study["id"]):
             if lacking := unwritable(from_json(row["facts"]), [one]):

@@ -20,6 +20,7 @@ from kuva_gateway.catalog.retention import may_go
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_history
 from kuva_gateway.dicom.key_objects import RETENTION, SAFETY, WORKLIST, Note
+from kuva_gateway.errors import NotFoundError, StateError
 
 RULE = "IOC-01"
 
@@ -182,6 +183,41 @@ def release(session: Session, study_id: int) -> None:
         _count(session, study_id, row["state"], 1, row["size"])
         if session.value("SELECT 1 FROM rejected_instances WHERE note_id = ? AND active = 0", row["id"]):
             apply_note(session, row["id"])
+
+
+def dismiss(catalog: Catalog, uid: str, *, by: str, reason: str) -> int:
+    """The rejection notes that wait in a study go nowhere; returns how many. The study is judged again.
+
+    One that is in force stays so here; one from a peer that may not reject never counts.
+
+    Raises
+    ------
+    NotFoundError
+        There is no study with this UID.
+    StateError
+        No note waits in it.
+    """
+    with catalog.write() as session:
+        study = session.one("SELECT id, state FROM studies WHERE uid = ?", uid)
+        if study is None:
+            raise NotFoundError("there is no study with this UID")
+        notes = session.rows("SELECT id, uid FROM rejection_notes WHERE study_id = ? AND waits = 1", study["id"])
+        if not notes:
+            raise StateError("no rejection note waits in this study")
+        for note in notes:
+            session.execute("UPDATE rejection_notes SET waits = 0 WHERE id = ?", note["id"])
+            session.execute(
+                "UPDATE observed_findings SET severity = 'info', place = 'dismissed' "
+                "WHERE study_id = ? AND rule = ? AND sop_instance_uid = ?",
+                study["id"],
+                RULE,
+                note["uid"],
+            )
+        detail = {"reason": reason, "notes": [note["uid"] for note in notes]}
+        change = (study["state"], study["state"])
+        write_history(session, study_id=study["id"], event="notes_dismissed", change=change, by=by, detail=detail)
+        open_question(session, [study["id"]])
+    return len(notes)
 
 
 def lift_retention(session: Session, uids: Iterable[str]) -> None:

@@ -236,6 +236,20 @@ def recheck(invocation: Invocation, uids: tuple[str, ...], everything: bool) -> 
     return _decide(invocation, uids, one, "will be judged again")
 
 
+@studies.command("dismiss")
+@click.argument("uids", nargs=-1, required=True, metavar="UID...")
+@decision()
+@pass_invocation
+def dismiss(invocation: Invocation, uids: tuple[str, ...], by: str, reason: str) -> int:
+    """Decide that the rejection notes which wait in studies go nowhere; the studies are judged again."""
+    from kuva_gateway.catalog import rejections
+
+    catalog = invocation.catalog()
+    return _decide(
+        invocation, uids, lambda uid: rejections.dismiss(catalog, uid, by=by, reason=reason), "its notes go nowhere"
+    )
+
+
 @studies.command("withdraw")
 @click.argument("uid")
 @click.option("--why", required=True, type=click.Choice(list(WITHDRAWALS)), help="The rejection note's title.")

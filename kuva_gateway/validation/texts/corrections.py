@@ -20,8 +20,8 @@ IOC_01 = Rule(
         " allow: reject ja forward_rejections; onko hylätyistä mitään toimitettu.",
     ),
     remedy=Text(
-        "Release the study to let the note count and go to the destinations; reject it to keep it here.",
-        "Vapauta tutkimus, jolloin merkintä tulee voimaan ja lähtee eteenpäin; tai hylkää, jolloin se jää tänne.",
+        "Release the study to let the note count and go to the destinations; studies dismiss keeps it from going.",
+        "Vapauta tutkimus, jolloin merkintä tulee voimaan ja lähtee eteenpäin; studies dismiss estää sen lähtemisen.",
     ),
     messages={
         "foreign": Message(
@@ -61,6 +61,13 @@ IOC_01 = Rule(
             text=Text(
                 "The note {sop_instance} says that the time of instances is over; it is in force here and goes nowhere",
                 "Merkintä {sop_instance} kertoo säilytysajan päättyneen; se on voimassa vain täällä",
+            ),
+        ),
+        "dismissed": Message(
+            severity="info",
+            text=Text(
+                "A person decided that the rejection note {sop_instance} goes nowhere",
+                "Hylkäysmerkintä {sop_instance} ei ihmisen päätöksellä lähde eteenpäin",
             ),
         ),
         "copy": Message(

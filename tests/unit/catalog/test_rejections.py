@@ -117,6 +117,28 @@ def test_a_note_on_what_was_delivered_waits_for_release_and_then_goes(hospital: 
     hospital.deliver()
 
 
+@pytest.mark.parametrize(("peer", "hidden"), [("pacs", ["1.2.1.1.1"]), ("ct1", [])])
+def test_a_note_that_a_person_dismisses_goes_nowhere_and_holds_nothing(
+    hospital: Hospital, peer: str, hidden: list[str]
+) -> None:
+    archived(hospital)
+    receive_note(hospital, "113001", peer=peer)
+    hospital.settle()
+    hospital.judge("1.2.1", HELD)
+    assert rejections.dismiss(hospital.catalog, "1.2.1", by="anna", reason="a mistake") == 1
+    assert hospital.column(HIDDEN) == hidden
+    assert observed(hospital) == [("info", "dismissed")]
+    assert studies.to_judge(hospital.catalog, 10) == ["1.2.1"]
+    assert hospital.judge()
+    assert (hospital.state(), pending(hospital)) == ("archived", [])
+    told = next(line for line in studies.trace(hospital.catalog, "1.2.1") if line["event"] == "notes_dismissed")
+    assert (told["by"], told["detail"]["reason"]) == ("anna", "a mistake")
+    with pytest.raises(StateError):
+        rejections.dismiss(hospital.catalog, "1.2.1", by="anna", reason="again")
+    with pytest.raises(NotFoundError):
+        rejections.dismiss(hospital.catalog, "9.9", by="anna", reason="again")
+
+
 def test_a_peer_whose_notes_are_forwarded_needs_no_person(hospital: Hospital) -> None:
     archived(hospital)
     receive_note(hospital, "113038", peer="ris")
