@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.aftercare import Aftercare, Hands
+from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.reconcile import reconcile
@@ -225,6 +226,8 @@ class Daemon:
         assert self._catalog is not None
         catalog, queue_log = self._catalog, log.get_logger("queue")
         self._follow_destinations(catalog, queue_log)
+        if again := studies.judged_by(catalog, parts.judged_by(self.configuration)):
+            queue_log.info("rules or tables have changed", studies_judged_again=again)
         lanes = self._make_lanes(catalog, queue_log)
         runner, commitments = self._make_delivery(catalog, lanes, queue_log)
         admission = self._make_admission(catalog, runner, queue_log)
@@ -310,6 +313,7 @@ class Daemon:
             indexer_passed=self._indexer_passed,
             in_flight=reception.in_flight,
             now=utc_now,
+            today=parts.make_today(configuration, utc_now),
             admitted=runner.wake,
             log=queue_log,
         )

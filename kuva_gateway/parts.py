@@ -7,10 +7,11 @@ the catalog.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.config.model import IMPORTED
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
-from kuva_gateway.errors import ConfigurationError, DeferredError, Problem, RefusedError
+from kuva_gateway.errors import ConfigurationError, DeferredError, NotFoundError, Problem, RefusedError
 from kuva_gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from kuva_gateway.catalog.visibility import Condition
     from kuva_gateway.catalog.withdrawal import MakeNote
     from kuva_gateway.clinical.code_mapping import CodeMapping
+    from kuva_gateway.clinical.content_classes import ContentClasses
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
     from kuva_gateway.dicom.amendments import Amendment
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from kuva_gateway.validation.automatic import SenderOf
     from kuva_gateway.validation.findings import Refusal, Verdict
     from kuva_gateway.validation.parties import PartiesOf
+    from kuva_gateway.validation.practice import Practice
 
 CATALOG_FILE = "catalog.sqlite"
 
@@ -143,6 +146,15 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
             for rule in rules
             if rule not in RULES
         ]
+    try:
+        known = {one.id for one in content_classes(configuration).classes}
+        problems += _unknown_classes(configuration, known)
+    except ConfigurationError as error:
+        problems += [
+            Problem(line=None, key="archive.content_classes", message=f"{error.path}: {one}") for one in error.problems
+        ]
+    except NotFoundError as error:
+        problems.append(Problem(line=None, key="archive.content_classes", message=str(error)))
     for make in (server_tls, client_tls):
         try:
             make(configuration)
@@ -185,6 +197,75 @@ def _unknown_peers(configuration: Configuration) -> list[Problem]:
         for one in configuration.destinations
         for name in sorted(one.filter.peers - known)
     ]
+
+
+def _unknown_classes(configuration: Configuration, known: set[str]) -> list[Problem]:
+    """Filters that name a content class which the file lacks would silently take nothing."""
+    return [
+        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no content class {name}")
+        for one in configuration.destinations
+        for name in sorted(one.filter.content_classes - known)
+    ]
+
+
+def content_classes(configuration: Configuration) -> ContentClasses:
+    """The content classes, from the configured file or the one that ships with the gateway.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be read or has faults, each with its line.
+    NotFoundError
+        No file is configured, and the shipped one was not installed.
+    """
+    from kuva_gateway.clinical.content_classes import read_content_classes
+    from kuva_gateway.intake.shipped import CONTENT_CLASSES, shipped_file
+
+    own = configuration.archive.content_classes
+    return read_content_classes(shipped_file(CONTENT_CLASSES) if own is None else configuration.path(own))
+
+
+def practice(configuration: Configuration, classes: ContentClasses | None = None) -> Practice:
+    """What the archive takes; without ``classes`` for the immediate rules, which ask for none."""
+    from kuva_gateway.validation.practice import Practice
+
+    own = configuration.archive
+    return Practice(
+        content_classes=classes,
+        method_modalities=own.method_modalities,
+        transfer_syntaxes=own.transfer_syntaxes.configured(),
+        study_uid_roots=own.study_uid_roots,
+    )
+
+
+def judged_by(configuration: Configuration) -> str:
+    """A digest of everything besides a study's facts that its verdict depends on: rules, tables, this version."""
+    from kuva_gateway import __version__
+
+    keys = {
+        "environment",
+        "timezone",
+        "language",
+        "private_storage_classes",
+        "rules",
+        "archive",
+        "authorizations",
+        "register_keepers",
+    }
+    own = configuration.model_dump_json(include=keys)
+    peers = sorted(peer.model_dump_json(exclude={"networks", "limits", "host", "port"}) for peer in configuration.peers)
+    classes = content_classes(configuration).model_dump_json()
+    tables = [configuration.path(peer.code_mapping).read_bytes() for peer in configuration.peers if peer.code_mapping]
+    digest = hashlib.sha256("\n".join([__version__, own, *peers, classes]).encode())
+    for table in tables:
+        digest.update(hashlib.sha256(table).digest())
+    return digest.hexdigest()
+
+
+def make_today(configuration: Configuration, now: Callable[[], datetime]) -> Callable[[], date]:
+    """The day where the gateway is."""
+    zone = ZoneInfo(configuration.timezone)
+    return lambda: now().astimezone(zone).date()
 
 
 def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condition]:
@@ -386,19 +467,21 @@ def make_judge(
     from kuva_gateway.validation.facts import facts_from_view
     from kuva_gateway.validation.rules import judge
 
-    zone = ZoneInfo(configuration.timezone)
     parties_of = make_parties_of(configuration, catalog)
     senders = make_senders(configuration)
+    today = make_today(configuration, now)
+    taken = practice(configuration, content_classes(configuration))
 
     def judge_view(view: StudyView) -> Verdict:
         facts = facts_from_view(
             view,
             periods_for=partial(codes.periods_for, catalog),
             environment=configuration.environment,
-            today=now().astimezone(zone).date(),
+            today=today(),
             private_classes=frozenset(configuration.private_storage_classes),
             parties_of=parties_of,
             unmapped=unmapped(view, senders),
+            practice=taken,
         )
         return judge(facts, configuration.severities(view.study.peer), configuration.language)
 
@@ -414,6 +497,7 @@ def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refu
     from kuva_gateway.validation.rules import check_instance
 
     private = frozenset(configuration.private_storage_classes)
+    taken = practice(configuration)
     last = threading.local()
 
     def immediate(header: Header, peer: str) -> Refusal | None:
@@ -421,7 +505,12 @@ def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refu
         if getattr(last, "good", None) == seen and is_valid_uid(header.sop_instance_uid):
             return None
         refusal = check_instance(
-            header, None, configuration.environment, configuration.severities(peer), private_classes=private
+            header,
+            None,
+            configuration.environment,
+            configuration.severities(peer),
+            private_classes=private,
+            practice=taken,
         )
         last.good = seen if refusal is None else None
         return refusal

@@ -37,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "id", "uid", "state", "revision", "facts_version", "judge", "delivered", "released_revision", "rejected_at",
         "rejected_by", "rejected_reason", "patient_id", "patient_key", "accession_number", "study_date", "modalities",
         "procedure_code", "series", "instances", "bytes", "peer", "first_arrival", "last_arrival", "receiving_since",
+        "content_classes",
     ),
     "series": ("id", "study_id", "uid", "modality", "number", "date", "description", "body_part"),
     "fact_sets": ("id", "study_id", "digest", "facts"),
@@ -99,7 +100,7 @@ class Rows:
             None, *story.rejection, header.patient_id, patient_key(header.patient_id), header.accession_number,
             header.study_date, json.dumps(sorted({one.facts.modality for one in study.series})),
             header.study_description[:5], len(study.series), len(instances), size, study.peer, study.began,
-            last_arrival, study.began,
+            last_arrival, study.began, None if study.state in ("receiving", "settled") else "[]",
         ))  # fmt: skip
 
     # -- what the indexer writes ---------------------------------------------------------------------------------------

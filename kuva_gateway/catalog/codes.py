@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.questions import open_question
+from kuva_gateway.catalog.questions import open_all
 from kuva_gateway.catalog.records import CodeSummary
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.clinical.codes import CodePeriod
@@ -43,8 +43,7 @@ def store(catalog: Catalog, periods: Iterable[CodePeriod]) -> CodeSummary:
             known.setdefault(key, values)
         _write(session, added, changed)
         if added or changed:
-            rows = session.rows("SELECT id FROM studies WHERE state IN ('settled', 'held', 'accepted')")
-            open_question(session, [row["id"] for row in rows])
+            open_all(session)
     return CodeSummary(added=len(added), changed=len(changed) - len(ended), ended=len(ended), unchanged=unchanged)
 
 

@@ -61,6 +61,8 @@ class Study(Table):
     first_arrival = BigIntegerField()
     last_arrival = BigIntegerField()
     receiving_since = BigIntegerField(help_text="first receipt of this revision")
+    look_again_on = TextField(null=True, help_text="local day (YYYY-MM-DD) on which the verdict may change by itself")
+    content_classes = TextField(null=True, help_text="of the last verdict; " + AS_JSON)
 
     class Meta:
         table_name = "studies"
@@ -75,8 +77,20 @@ for _name, _columns in {
 }.items():
     Study.add_index(Study.index(*_columns, name=f"studies_{_name}"))
 Study.add_index(Study.index(Study.last_arrival, where=SQL("judge = 1"), name="studies_to_judge"))
+_AGAIN = SQL("look_again_on IS NOT NULL")
+Study.add_index(Study.index(Study.look_again_on, where=_AGAIN, name="studies_look_again"))
 _UNARCHIVED = SQL("state NOT IN ('archived', 'rejected', 'withdrawn', 'removed')")
 Study.add_index(Study.index(Study.first_arrival, where=_UNARCHIVED, name="studies_unarchived"))
+
+
+class Practice(Table):
+    """By which configuration and tables the studies here were judged last: one row."""
+
+    id = IntegerField(primary_key=True)
+    digest = TextField(help_text="of everything besides the facts that a verdict depends on")
+
+    class Meta:
+        table_name = "practices"
 
 
 class Series(Table):

@@ -6,6 +6,7 @@ the start, when the configuration has changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -43,11 +44,13 @@ def traits(session: Session, study_id: int) -> Traits:
         study_id,
     )
     peers = session.rows("SELECT DISTINCT peer FROM instances WHERE study_id = ? AND current = 1", study_id)
+    classes = session.value("SELECT content_classes FROM studies WHERE id = ?", study_id)
     headers = [from_json(row["facts"]) for row in rows]
     return Traits(
         modalities=frozenset(header.modality for header in headers if header.modality),
         peers=frozenset(row["peer"] for row in peers),
         procedure_codes=frozenset(source.code for header in headers for source in codes_named(header)),
+        content_classes=frozenset(json.loads(classes or "[]")),
         request_priorities=frozenset(header.request_priority.strip().upper() for header in headers),
     )
 

@@ -13,6 +13,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.documents import from_json as document_from_json
 from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.patients import links_of
+from kuva_gateway.catalog.questions import judged_by, open_due
 from kuva_gateway.catalog.records import (
     FactSet,
     InstanceFinding,
@@ -34,7 +35,9 @@ from kuva_gateway.errors import NotFoundError
 __all__ = [
     "amend",
     "find",
+    "judged_by",
     "listing",
+    "open_due",
     "recheck",
     "record_verdict",
     "reject",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
@@ -20,8 +22,13 @@ def record_verdict(
     passed: bool,
     findings: Sequence[FindingLike],
     destinations: Sequence[DestinationPlan],
+    *,
+    look_again_on: date | None = None,
+    content_classes: Collection[str] = (),
 ) -> bool:
     """Write the verdict on ``view``: findings, state, and for a study that passed entries and ledger.
+
+    On the local day ``look_again_on`` the study is judged again, though no fact may have changed.
 
     A study that was rejected in an older revision is held again, with that reason shown, however the verdict reads.
     Returns False, and changes nothing, when revision or facts have moved on since the view was taken, or nothing can
@@ -36,7 +43,12 @@ def record_verdict(
             return False
         if study["state"] not in ("settled", "held", "accepted"):
             return False
-        session.execute("UPDATE studies SET judge = 0 WHERE id = ?", study["id"])
+        session.execute(
+            "UPDATE studies SET judge = 0, look_again_on = ?, content_classes = ? WHERE id = ?",
+            None if look_again_on is None else look_again_on.isoformat(),
+            json.dumps(sorted(content_classes)),
+            study["id"],
+        )
         if study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"]):
             return False
         _apply_verdict(session, study, passed, findings, destinations)

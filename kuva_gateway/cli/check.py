@@ -75,7 +75,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
 
 
 def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts, ...]:
-    from kuva_gateway.parts import make_parties_of
+    from kuva_gateway.parts import content_classes, make_parties_of, practice
     from kuva_gateway.validation.files import FileInstance, facts_from_files
 
     configuration = invocation.configuration()
@@ -91,6 +91,7 @@ def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts
         environment=configuration.environment,
         today=invocation.now().astimezone(ZoneInfo(configuration.timezone)).date(),
         private_classes=frozenset(configuration.private_storage_classes),
+        practice=practice(configuration, content_classes(configuration)),
         duplicates=configuration.duplicates,
         parties_of=make_parties_of(configuration, catalog),
         peer=peer,

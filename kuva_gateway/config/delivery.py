@@ -60,6 +60,11 @@ class Choice(BaseModel):
         """Every name of a peer that stands here."""
         return frozenset(self.peer)
 
+    @property
+    def content_classes(self) -> frozenset[str]:
+        """Every content class that stands here."""
+        return frozenset(self.content_class)
+
 
 class Filter(Choice):
     """Which studies a destination takes: those with a value of every key given, unless they have one of ``unless``."""
@@ -72,6 +77,10 @@ class Filter(Choice):
     @property
     def peers(self) -> frozenset[str]:
         return super().peers | self.unless.peers
+
+    @property
+    def content_classes(self) -> frozenset[str]:
+        return super().content_classes | self.unless.content_classes
 
 
 @dataclass(frozen=True, slots=True)

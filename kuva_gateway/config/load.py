@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kuva_gateway.config.model import Configuration
 from kuva_gateway.errors import ConfigurationError, Problem
@@ -18,6 +18,7 @@ ENVIRONMENT_VARIABLE = "KUVA_GATEWAY_CONFIG"
 _MAXIMUM_SIZE = 4 * 2**20
 
 _Place = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
 
 
 def locate(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -33,6 +34,11 @@ def load(path: Path) -> Configuration:
     ConfigurationError
         The file cannot be read, is no YAML, or has unknown or wrong keys; every fault with its line.
     """
+    return parse(read(path), path)
+
+
+def read(path: Path) -> bytes:
+    """The bytes of the file at ``path``, at most 4 MiB; raises ConfigurationError."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAXIMUM_SIZE + 1)
@@ -40,7 +46,7 @@ def load(path: Path) -> Configuration:
         raise ConfigurationError(str(path), [Problem(line=None, key="", message=f"{error.strerror}")]) from None
     if len(text) > _MAXIMUM_SIZE:
         raise ConfigurationError(str(path), [Problem(line=None, key="", message="larger than 4 MiB")])
-    return parse(text, path)
+    return text
 
 
 def parse(text: bytes | str, path: Path) -> Configuration:
@@ -50,6 +56,19 @@ def parse(text: bytes | str, path: Path) -> Configuration:
     ------
     ConfigurationError
         As :func:`load` says.
+    """
+    configuration = validate(text, path, Configuration)
+    state = (path.parent / configuration.state_directory.expanduser()).resolve()
+    return configuration.model_copy(update={"state_directory": state})
+
+
+def validate(text: bytes | str, path: Path, model: type[M]) -> M:
+    """``text``, the content of the YAML file at ``path``, as a ``model``.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no YAML, or has unknown or wrong keys; every fault with its line.
     """
     lines: dict[_Place, int] = {}
     problems: list[Problem] = []
@@ -65,14 +84,14 @@ def parse(text: bytes | str, path: Path) -> Configuration:
         raise ConfigurationError(str(path), [Problem(line=None, key="", message="it is no YAML text")]) from None
     if not isinstance(data, dict):
         raise ConfigurationError(str(path), [Problem(line=1, key="", message="expected keys and values")])
+    checked: M | None = None
     try:
-        configuration = Configuration.model_validate(data)
+        checked = model.model_validate(data)
     except ValidationError as error:
         problems += list(dict.fromkeys(_problem(fault, lines) for fault in error.errors()))
-    if problems:
+    if problems or checked is None:
         raise ConfigurationError(str(path), sorted(problems, key=lambda p: (p.line or 0, p.key)))
-    state = (path.parent / configuration.state_directory.expanduser()).resolve()
-    return configuration.model_copy(update={"state_directory": state})
+    return checked
 
 
 def _plain(node: yaml.Node, place: _Place, lines: dict[_Place, int], problems: list[Problem]) -> Any:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from kuva_gateway.config.archive import Archive, Uid
 from kuva_gateway.config.delivery import Filter, Statuses, Window
 from kuva_gateway.config.units import Duration, Share, Size
 
@@ -271,8 +272,8 @@ class Configuration(Section):
     timers: Timers = Timers()
     limits: Limits = Limits()
     drain_timeout: Duration = 30.0
-    private_storage_classes: tuple[str, ...] = ()
-    transfer_syntaxes: tuple[str, ...] | None = None
+    private_storage_classes: tuple[Uid, ...] = ()
+    transfer_syntaxes: tuple[Uid, ...] | None = None
     catalog: CatalogSection = CatalogSection()
     spool: SpoolSection = SpoolSection()
     settle_after: Duration = 60.0
@@ -280,6 +281,7 @@ class Configuration(Section):
     duplicates: Literal["newest", "first"] = "newest"
     rules: Rules = {}
     register_keepers: tuple[str, ...] = ()
+    archive: Archive = Archive()
     peers: tuple[Peer, ...] = ()
     destinations: tuple[Destination, ...] = ()
     documents: Documents = Documents()
@@ -308,14 +310,6 @@ class Configuration(Section):
                 raise ValueError(f"the name {entry.name} stands twice")
             seen.add(entry.name)
         return entries
-
-    @field_validator("private_storage_classes", "transfer_syntaxes")
-    @classmethod
-    def _uids(cls, uids: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for uid in uids or ():
-            if len(uid) > 64 or not _OID.fullmatch(uid):
-                raise ValueError(f"{uid[:70]!r} is no UID")
-        return uids
 
     def path(self, relative: Path) -> Path:
         """``relative`` as seen from the state directory (absolute paths stay)."""

@@ -18,6 +18,7 @@ INSTALLED: Final = Path("share", "kuva-gateway", "conf")
 """Where ``[options.data_files]`` of setup.cfg puts the files of ``conf/``, below the installation's prefix."""
 STARTER_CODES: Final = "procedure-codes.csv"
 PROVIDERS: Final = "providers.csv"
+CONTENT_CLASSES: Final = "content-classes.yaml"
 
 
 def shipped_file(name: str, *, package: Path | None = None, prefixes: tuple[Path, ...] | None = None) -> Path:

@@ -146,7 +146,13 @@ def judge_validity(facts: StudyFacts) -> Iterator[Fault]:
             )
         elif day - _CLOCKS_DIFFER > facts.today:
             values["date"] = day.isoformat()
-            yield Fault(rule="COD-03", message="future", where=tags.STUDY_DATE, values=values)
+            yield Fault(
+                rule="COD-03",
+                message="future",
+                where=tags.STUDY_DATE,
+                values=values,
+                look_again_on=day - _CLOCKS_DIFFER,
+            )
         else:
             days.add(day)
     for code, places in study_codes(facts).items():

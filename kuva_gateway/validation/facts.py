@@ -20,6 +20,7 @@ from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.dicom.amendments import Amendment
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.validation.parties import Parties, PartiesOf, concerned, nobody
+from kuva_gateway.validation.practice import DEFAULT, Practice
 from kuva_gateway.validation.procedure_codes import named_codes
 
 Environment = Literal["test", "production"]
@@ -70,6 +71,8 @@ class StudyFacts:
         SOP classes that the configuration allows beside the standard's.
     parties
         Who sent it, whose register it belongs into, and by what right.
+    practice
+        What the archive takes.
     today
         The day, where the gateway is.
     """
@@ -91,6 +94,7 @@ class StudyFacts:
     environment: Environment
     private_classes: Collection[str] = frozenset()
     parties: Parties = field(default_factory=Parties)
+    practice: Practice = DEFAULT
     today: date
 
 
@@ -142,6 +146,7 @@ def facts_from_view(
     private_classes: Collection[str],
     parties_of: PartiesOf = nobody,
     unmapped: Collection[str] = (),
+    practice: Practice = DEFAULT,
 ) -> StudyFacts:
     """The facts about a study in the catalog.
 
@@ -181,5 +186,6 @@ def facts_from_view(
                 [one.header.patient_id for one in view.facts],
             )
         ),
+        practice=practice,
         today=today,
     )

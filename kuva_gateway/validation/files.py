@@ -19,6 +19,7 @@ from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import DocumentFacts, Environment, LookUp, StudyFacts, look_up_codes
 from kuva_gateway.validation.parties import PartiesOf, concerned, nobody
+from kuva_gateway.validation.practice import DEFAULT, Practice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ def facts_from_files(
     environment: Environment,
     today: date,
     private_classes: Collection[str],
+    practice: Practice = DEFAULT,
     duplicates: Literal["newest", "first"] = "newest",
     parties_of: PartiesOf = nobody,
     peer: str = "",
@@ -108,6 +110,7 @@ def facts_from_files(
                 environment=environment,
                 private_classes=private_classes,
                 parties=parties_of(concerned([peer], [(one.document, one.current) for one in linked], patients)),
+                practice=practice,
                 today=today,
             )
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final, Literal, get_args
 
 Severity = Literal["refuse", "hold", "warning", "info", "off"]
@@ -30,13 +31,16 @@ class Fault:
     where
         The attribute's keyword and tag, or the document's id.
     values
-        What the message's placeholders stand for, in words of our own: counts, dates, names out of dictionaries.
+        What the message's placeholders stand for, in words of our own: counts, dates, names out of dictionaries. What
+        reads otherwise in Finnish stands there twice, as ``name_en`` and ``name_fi``.
     quoted
         The same, taken from the study itself; shown only after patients have been blotted out.
     cut
         Characters of each quoted value that are shown, counted after that: half an id would not be recognised.
     severity
         Given by whoever saw it (the indexer); None: the rule's own.
+    look_again_on
+        The next local day on which this may change without any fact changing; None: time changes nothing here.
     """
 
     rule: str
@@ -46,6 +50,7 @@ class Fault:
     quoted: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     severity: Severity | None = None
+    look_again_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +66,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether a study may be delivered, and everything found, the gravest first."""
+    """Whether a study may be delivered, and everything found, the gravest first.
+
+    Attributes
+    ----------
+    look_again_on
+        The next local day on which the verdict may read otherwise though no fact has changed; None: there is none.
+    content_classes
+        Ids of the study's content classes, sorted.
+    """
 
     passed: bool
     findings: tuple[Finding, ...] = ()
+    look_again_on: date | None = None
+    content_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,13 +19,11 @@ from kuva_gateway.validation.findings import Fault
 
 Kind = Literal["image", "video", "report", "other", "unknown"]
 
-_LISTS: Final[Mapping[Kind, Collection[str]]] = {
+_LISTS: Final[Mapping[str, Collection[str]]] = {
     "image": syntaxes.ARCHIVE_IMAGE,
     "video": syntaxes.ARCHIVE_VIDEO,
     "report": syntaxes.ARCHIVE_SR,
     "other": syntaxes.ARCHIVE_OTHER,
-    # What a private class holds is not known, so only what is on no list at all is a fault.
-    "unknown": syntaxes.ARCHIVE_IMAGE | syntaxes.ARCHIVE_VIDEO | syntaxes.ARCHIVE_SR | syntaxes.ARCHIVE_OTHER,
 }
 _OF_PATIENTS: Final = STORAGE_CLASSES - NON_PATIENT_CLASSES
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
@@ -87,7 +85,7 @@ def judge_transfer_syntax(facts: StudyFacts) -> Iterator[Fault]:
     for one in told(facts.sets, lambda header: (header.sop_class_uid, header.transfer_syntax_uid)):
         sop_class, syntax = one.value
         kind = kind_of(sop_class)
-        if not sop_class or not syntax or syntax in _LISTS[kind]:
+        if not sop_class or not syntax or syntax in _listed(facts, kind):
             continue
         yield Fault(
             rule="TS-01",
@@ -96,6 +94,22 @@ def judge_transfer_syntax(facts: StudyFacts) -> Iterator[Fault]:
             values={"instances": str(one.instances)},
             quoted={"syntax": syntaxes.name(syntax), "sop_class": class_name(sop_class)},
         )
+
+
+def _listed(facts: StudyFacts, kind: Kind) -> Collection[str]:
+    """The transfer syntaxes that the archive takes for a kind of object: as configured, else by default."""
+    configured = facts.practice.transfer_syntaxes
+    if kind == "unknown":  # what a private class holds is not known: a fault is only what is on no list at all
+        return frozenset().union(*(configured.get(one, _LISTS[one]) for one in _LISTS))
+    return configured.get(kind, _LISTS[kind])
+
+
+def judge_root(facts: StudyFacts) -> Iterator[Fault]:
+    """UID-03: the Study Instance UID begins with a configured root; with none configured, every one is right."""
+    roots = facts.practice.study_uid_roots
+    uid = facts.study_instance_uid
+    if roots and not any(uid == root or uid.startswith(f"{root}.") for root in roots):
+        yield Fault(rule="UID-03", message="root", where=tags.STUDY, quoted={"uid": uid})
 
 
 def judge_uids(facts: StudyFacts) -> Iterator[Fault]:

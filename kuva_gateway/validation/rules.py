@@ -20,9 +20,12 @@ from kuva_gateway.validation import (
     amendments,
     authorizations,
     codes,
+    content,
     decisions,
     documents,
+    ecg,
     identity,
+    methods,
     objects,
     observed,
     organisations,
@@ -40,6 +43,7 @@ from kuva_gateway.validation.findings import (
     Severity,
     Verdict,
 )
+from kuva_gateway.validation.practice import DEFAULT, Practice
 from kuva_gateway.validation.texts import ALL
 from kuva_gateway.validation.wording import Rule
 
@@ -70,6 +74,10 @@ _OF_A_STUDY: Final[tuple[Check, ...]] = (
     codes.judge_imaging,
     amendments.judge_amendments,
     amendments.judge_mapping,
+    methods.judge_method,
+    content.judge_content_class,
+    ecg.judge_ecg,
+    objects.judge_root,
     documents.judge_presence,
     documents.judge_agreement,
     documents.judge_readiness,
@@ -109,14 +117,22 @@ def judge(facts: StudyFacts, severities: Mapping[str, Severity] | None = None, l
         Passed when nothing found is a ``hold`` or a ``refuse``.
     """
     discretion = Discretion(facts)
-    findings = dict.fromkeys(
-        _in_words(fault, severity, discretion, language)
-        for check in (*_OF_ONE_INSTANCE, *_OF_A_STUDY)
-        for fault in check(facts)
-        if (severity := severity_of(fault, severities or {})) != "off"
-    )
+    findings: dict[Finding, None] = {}
+    days = []
+    for fault in (fault for check in (*_OF_ONE_INSTANCE, *_OF_A_STUDY) for fault in check(facts)):
+        severity = severity_of(fault, severities or {})
+        if severity == "off":
+            continue
+        findings[_in_words(fault, severity, discretion, language)] = None
+        if fault.look_again_on is not None and fault.look_again_on > facts.today:
+            days.append(fault.look_again_on)
     ordered = sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), _ORDER[one.rule]))
-    return Verdict(passed=not any(one.severity in STOPPING for one in ordered), findings=tuple(ordered))
+    return Verdict(
+        passed=not any(one.severity in STOPPING for one in ordered),
+        findings=tuple(ordered),
+        look_again_on=min(days, default=None),
+        content_classes=content.content_classes_of(facts),
+    )
 
 
 def severity_of(fault: Fault, severities: Mapping[str, Severity]) -> Severity:
@@ -131,7 +147,16 @@ def severity_of(fault: Fault, severities: Mapping[str, Severity]) -> Severity:
 def _in_words(fault: Fault, severity: Severity, discretion: Discretion, language: Language) -> Finding:
     rule = RULES[fault.rule]
     message = rule.messages[fault.message]
-    values = {**fault.values, **{name: discretion.show(value)[: fault.cut] for name, value in fault.quoted.items()}}
+    spoken = {
+        name.removesuffix(f"_{language}"): value
+        for name, value in fault.values.items()
+        if name.endswith(f"_{language}")
+    }
+    values = {
+        **fault.values,
+        **spoken,
+        **{name: discretion.show(value)[: fault.cut] for name, value in fault.quoted.items()},
+    }
     return Finding(
         rule=rule.id,
         severity=severity,
@@ -149,6 +174,7 @@ def check_instance(
     *,
     command_instance: str | None = None,
     private_classes: Collection[str] = frozenset(),
+    practice: Practice = DEFAULT,
 ) -> Refusal | None:
     """Whether one instance must be refused at once, without the catalog; None when it may be taken.
 
@@ -169,6 +195,7 @@ def check_instance(
         sets=(FactSet(header=header, instances=1, example_sop_instance_uid=header.sop_instance_uid, peers=()),),
         environment=environment,
         private_classes=private_classes,
+        practice=practice,
         today=_ANY_DAY,
     )
     for fault in _immediate_faults(facts, header, configured):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kuva_gateway.validation.texts import (
     amendments,
+    content,
     corrections,
     decisions,
     documents,
@@ -23,6 +24,7 @@ ALL: tuple[Rule, ...] = (
     *patients.RULES,
     *orders.RULES,
     *amendments.RULES,
+    *content.RULES,
     *documents.RULES,
     *parties.RULES,
     *corrections.RULES,

@@ -168,6 +168,30 @@ UID_02 = Rule(
     },
 )
 
+UID_03 = Rule(
+    id="UID-03",
+    severity="warning",
+    title=Text("The Study Instance UID has an expected root", "Study Instance UID alkaa odotetulla juurella"),
+    looks_at=Text(
+        "The beginning of Study Instance UID against archive.study_uid_roots; with none configured every root is"
+        " right. The archive regulates the form of this UID since 2024; its rule is not public, hence the setting.",
+        "Study Instance UID:n alku verrattuna asetukseen archive.study_uid_roots; jos juuria ei ole asetettu, kaikki"
+        " kelpaavat. Arkisto säätelee tunnisteen muotoa vuodesta 2024; sääntö ei ole julkinen, siksi asetus.",
+    ),
+    remedy=Text(
+        "Have the device give UIDs under the organisation's own root, or add its root to the configuration.",
+        "Asetuta laite antamaan tunnisteet organisaation oman juuren alta, tai lisää sen juuri asetuksiin.",
+    ),
+    messages={
+        "root": Message(
+            text=Text(
+                "The Study Instance UID {uid} begins with none of the expected roots",
+                "Study Instance UID {uid} ei ala millään odotetuista juurista",
+            )
+        )
+    },
+)
+
 DUP_01 = Rule(
     id="DUP-01",
     severity="warning",
@@ -253,4 +277,4 @@ QUA_03 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (SOP_01, TS_01, UID_01, UID_02, DUP_01, QUA_02, QUA_03)
+RULES: tuple[Rule, ...] = (SOP_01, TS_01, UID_01, UID_02, UID_03, DUP_01, QUA_02, QUA_03)

@@ -243,4 +243,38 @@ COD_05 = Rule(
     },
 )
 
-RULES: tuple[Rule, ...] = (ACC_01, COD_01, COD_02, COD_03, COD_04, COD_05)
+COD_06 = Rule(
+    id="COD-06",
+    severity="warning",
+    title=Text("The method of the code made the images", "Kuvat on tehty koodin menetelmällä"),
+    looks_at=Text(
+        "Modality against those that go with the code's method letter (its fifth, for radiological codes) or with its"
+        " pattern; reports, presentation states, key objects and segmentations go with every code. The letters'"
+        " meanings are inferred from the code list; archive.method_modalities replaces any row.",
+        "Modality verrattuna koodin menetelmäkirjaimeen (radiologisen koodin viides kirjain) tai koodin muotoon;"
+        " rakenteiset raportit, esitystilat, avainobjektit ja segmentoinnit sopivat jokaiseen koodiin. Kirjainten"
+        " merkitys on päätelty koodistosta; archive.method_modalities korvaa minkä tahansa rivin.",
+    ),
+    remedy=Text(
+        "Find out whether code or modality is wrong and correct it at the source; if both are right, add the modality"
+        " in archive.method_modalities.",
+        "Selvitä, onko koodi vai modaliteetti väärä, ja korjaa se lähteessä; jos kumpikin on oikein, lisää"
+        " modaliteetti asetukseen archive.method_modalities.",
+    ),
+    messages={
+        "modality": Message(
+            text=Text(
+                "The code {code} goes with {expected}, the instances say {modality} (instances: {instances})",
+                "Koodiin {code} sopii {expected}, instansseissa on {modality} (instansseja: {instances})",
+            )
+        ),
+        "no_modality": Message(
+            text=Text(
+                "The code {code} goes with {expected}, the instances name no modality (instances: {instances})",
+                "Koodiin {code} sopii {expected}, instansseissa ei ole modaliteettia (instansseja: {instances})",
+            )
+        ),
+    },
+)
+
+RULES: tuple[Rule, ...] = (ACC_01, COD_01, COD_02, COD_03, COD_04, COD_05, COD_06)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Verdict:
 
     passed: bool
     findings: Sequence[FindingRecord] = ()
+    look_again_on: date | None = None
+    content_classes: Sequence[str] = ()
 
 
 @dataclass
@@ -218,6 +220,7 @@ class Line:
             indexer_passed=self.indexer.passed,
             in_flight=lambda uid: uid in self.flying,
             now=self.now,
+            today=lambda: self.now().date(),
             admitted=runner.wake,
             log=self.log,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,13 @@ class Desk:
             indexer_passed=self._passed,
             in_flight=lambda uid: uid in self.way.flying,
             now=lambda: utc_now() + self.ahead,
+            today=self._today,
             admitted=self._admitted,
             log=way.log,
         )
+
+    def _today(self) -> date:
+        return (utc_now() + self.ahead).date()
 
     def run(self) -> int:
         return self.admission.run()
@@ -180,7 +184,7 @@ def test_a_study_that_cannot_be_judged_is_held_with_that_reason_and_stops_no_oth
         return Verdict(True)
 
     desk.judge = judge
-    assert desk.run() == 1
+    assert desk.run() == 2
     assert way.study(good.uid) == "accepted"
     assert desk.run() == 0
     assert way.study(bad.uid) == "held"
@@ -206,4 +210,82 @@ def test_a_catalog_that_goes_away_ends_the_run(way: Line, desk: Desk) -> None:
         desk.run()
     desk.judge = lambda view: Verdict(True)
     desk.run()
+    assert way.study(sent.uid) == "accepted"
+
+
+WAITING = FindingRecord(rule="CON-01", severity="hold", where="", message="opens tomorrow", remedy="wait")
+
+
+def test_a_study_whose_day_has_come_is_judged_again_by_itself(way: Line, desk: Desk) -> None:
+    waits, other = way.receive(1), way.receive(1)
+    desk.ahead = timedelta(seconds=61)
+    tomorrow = desk._today() + timedelta(days=1)
+    judged: list[str] = []
+
+    def judge(view: StudyView) -> Verdict:
+        judged.append(view.study.study_instance_uid)
+        if desk._today() < tomorrow:
+            again = tomorrow if view.study.study_instance_uid == waits.uid else None
+            return Verdict(False, (WAITING,), look_again_on=again)
+        return Verdict(True)
+
+    desk.judge = judge
+    assert desk.run() == 2
+    assert desk.run() == 0
+    judged.clear()
+    desk.ahead += timedelta(days=1)
+    assert desk.run() == 1
+    assert judged == [waits.uid]
+    assert (way.study(waits.uid), way.study(other.uid)) == ("accepted", "held")
+    assert desk.run() == 0
+
+
+def test_a_verdict_made_before_midnight_and_recorded_after_it_is_made_again(way: Line, desk: Desk) -> None:
+    sent = way.receive(1)
+    desk.ahead = timedelta(seconds=61)
+    tomorrow = desk._today() + timedelta(days=1)
+
+    def judge(view: StudyView) -> Verdict:
+        desk.ahead += timedelta(days=1)
+        desk.judge = lambda view: Verdict(True)
+        return Verdict(False, (WAITING,), look_again_on=tomorrow)
+
+    desk.judge = judge
+    desk.run()
+    assert way.study(sent.uid) == "held"
+    desk.run()
+    assert way.study(sent.uid) == "accepted"
+
+
+def test_many_studies_share_transactions_and_one_that_fails_stops_no_other(
+    way: Line, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [way.receive(1) for _ in range(4)]
+    desk.ahead = timedelta(seconds=61)
+    whole = studies.record_verdict
+
+    def fail_one(catalog: Any, view: StudyView, passed: bool, *rest: Any, **more: Any) -> bool:
+        if view.study.study_instance_uid == sent[1].uid and passed:
+            raise ZeroDivisionError("a fault in recording")
+        return whole(catalog, view, passed, *rest, **more)
+
+    monkeypatch.setattr(studies, "record_verdict", fail_one)
+    assert desk.run() == 4
+    assert [way.study(one.uid) for one in sent] == ["accepted", "held", "accepted", "accepted"]
+
+
+def test_a_study_that_always_moves_on_is_left_to_the_next_run(way: Line, desk: Desk) -> None:
+    sent, other = way.receive(1), way.receive(1)
+    desk.ahead = timedelta(seconds=61)
+
+    def judge(view: StudyView) -> Verdict:
+        if view.study.study_instance_uid == sent.uid:
+            studies.recheck(way.catalog, [sent.uid])
+        return Verdict(True)
+
+    desk.judge = judge
+    assert desk.run() == 1
+    assert (way.study(sent.uid), way.study(other.uid)) == ("settled", "accepted")
+    desk.judge = lambda view: Verdict(True)
+    assert desk.run() == 1
     assert way.study(sent.uid) == "accepted"
