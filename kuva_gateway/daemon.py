@@ -257,6 +257,7 @@ class Daemon:
     def _make_lanes(self, catalog: Catalog, queue_log: Any) -> list[Lane]:
         configuration = self.configuration
         tls = parts.client_tls(configuration)
+        keeper_of = parts.make_keeper_of(configuration, catalog)
         return [
             make_lane(
                 catalog,
@@ -270,6 +271,7 @@ class Daemon:
                 rng=self._rng,
                 log=queue_log,
                 alarms=self._alarms,
+                keeper_of=keeper_of,
             )
             for destination in configuration.destinations
         ]

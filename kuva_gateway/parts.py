@@ -176,6 +176,8 @@ def _wrong_oids(configuration: Configuration) -> list[Problem]:
     from kuva_gateway.clinical.identifiers import is_organisation_oid
 
     named = [("register_keepers", oid) for oid in configuration.register_keepers]
+    for destination in configuration.destinations:
+        named += [(f"destinations.{destination.name}.calling_ae_titles", oid) for oid in destination.calling_ae_titles]
     for peer in configuration.peers:
         named += [
             (f"peers.{peer.name}.{key}", oid)
@@ -359,6 +361,14 @@ def document_profile(configuration: Configuration) -> Profile:
     return Profile(kinds=configuration.documents.kinds, accession_roots=configuration.documents.accession_roots)
 
 
+def make_keeper_of(configuration: Configuration, catalog: Catalog) -> Callable[[str], str]:
+    """Whose register a study belongs into, by its UID: the register keeper's OID, "" when nothing says it."""
+    from kuva_gateway.catalog.keepers import register_keeper
+
+    by_peer = {one.name: one.register_keeper for one in configuration.peers if one.register_keeper is not None}
+    return lambda study: register_keeper(catalog, study, by_peer)
+
+
 def destination_plans(configuration: Configuration) -> tuple[DestinationPlan, ...]:
     """Where an accepted study goes."""
     from kuva_gateway.catalog.records import DestinationPlan
@@ -406,7 +416,11 @@ def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> Pa
         one.name: Sender(peer=one.name, producer=one.producer or "", register_keeper=one.register_keeper or "")
         for one in configuration.peers
     }
-    own = {*configuration.register_keepers, *(one.register_keeper for one in peers.values() if one.register_keeper)}
+    own = {
+        *configuration.register_keepers,
+        *(one.register_keeper for one in peers.values() if one.register_keeper),
+        *(keeper for destination in configuration.destinations for keeper in destination.calling_ae_titles),
+    }
 
     def parties_of(concerned: Concerned) -> Parties:
         senders = tuple(peers.get(name, Sender(peer=name)) for name in concerned.peers)

@@ -68,7 +68,11 @@ class Archive:
     def requested(self, event: evt.Event) -> None:
         """Note an association, and reject it if that was asked for (PS3.8 9.3.4: transient, local limit exceeded)."""
         event.assoc.kuva_number = next(self._associations)
-        self.say("association", association=event.assoc.kuva_number, calling_ae=event.assoc.requestor.ae_title)
+        self.say(
+            "association",
+            association=event.assoc.kuva_number,
+            calling_ae=event.assoc.requestor.primitive.calling_ae_title,
+        )
         if self.options.reject_associations and self.fault():
             self.say("rejected")
             event.assoc.acse.send_reject(0x02, 0x03, 0x02)

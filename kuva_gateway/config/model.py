@@ -184,6 +184,7 @@ class Destination(Section):
     host: str
     port: Port
     calling_ae_title: AeTitle | None = None
+    calling_ae_titles: dict[str, AeTitle] = {}
     tls: bool = False
     required: bool = True
     storage_commitment: bool = True

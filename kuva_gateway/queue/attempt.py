@@ -100,7 +100,7 @@ class Attempt:
         delivery = Delivery()
         if pending:
             delivery = deliver(
-                self.lane.call,
+                self.lane.call_for(self.entry.study_instance_uid),
                 pending,
                 open_file=self.tools.open_file,
                 on_answer=self._note,

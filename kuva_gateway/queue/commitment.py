@@ -25,6 +25,7 @@ from kuva_gateway.catalog.records import (
     PendingInstance,
 )
 from kuva_gateway.errors import CatalogUnavailableError, StateError
+from kuva_gateway.forward.call import Call
 from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question, ask
 from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
 from kuva_gateway.forward.references import FailedReference, Reference, Result
@@ -108,13 +109,16 @@ class Commitments:
         which does not answer does. Returns why the destination could not be asked, else None.
         """
         questions = self._write_down(entry.id, instances, self._now() + lane.commitment_overdue)
-        broken = self._ask(lane, questions, wait=ASK_FIRST_WAIT)
+        call = lane.call_for(entry.study_instance_uid)
+        broken = self._ask(lane, call, questions, wait=ASK_FIRST_WAIT)
         for question in questions:
             commitments.close(self._catalog, question.transaction_uid, self._now())
         return broken
 
     def ask_due(self, lane: Lane) -> int:
-        """Ask what is due at one destination, in one association; returns how many transactions that were.
+        """Ask what is due at one destination; returns how many transactions that were.
+
+        One association for each calling AE title: studies of several register keepers may be due.
 
         One at a time, unless the destination is known to report on associations of its own: an archive whose report
         meets our next request on the same association may lose both.
@@ -124,10 +128,14 @@ class Commitments:
         soon = self._now() + timedelta(microseconds=1)
         limit = QUESTIONS_PER_ASSOCIATION if lane.name in self._elsewhere else 1
         due = commitments.overdue(self._catalog, lane.name, soon, limit=limit)
-        questions = [question for record in due for question in self._question(lane, record)]
-        if questions:
-            self._ask(lane, questions, wait=lane.commitment_wait.total_seconds())
-        return len(questions)
+        grouped: dict[str, tuple[Call, list[Question]]] = {}
+        for record in due:
+            call = lane.call_for(record.study_instance_uid)
+            grouped.setdefault(call.calling_ae, (call, []))[1].extend(self._question(lane, record))
+        for call, questions in grouped.values():
+            if questions:
+                self._ask(lane, call, questions, wait=lane.commitment_wait.total_seconds())
+        return sum(len(questions) for _, questions in grouped.values())
 
     def _run(self, lane: Lane) -> None:
         woken = self._woken[lane.name]
@@ -186,7 +194,7 @@ class Commitments:
             self._fail(lane.name, entry.id, given_up(record.asked_at, now))
         return True
 
-    def _ask(self, lane: Lane, questions: Sequence[Question], *, wait: float) -> Outcome | None:
+    def _ask(self, lane: Lane, call: Call, questions: Sequence[Question], *, wait: float) -> Outcome | None:
         uids = {question.transaction_uid for question in questions}
         left = dict.fromkeys(uids)
         with self._lock:
@@ -204,7 +212,7 @@ class Commitments:
                 return self._stopping.is_set() or not self._awaited & uids
 
         try:
-            broken = ask(lane.call, questions, on_asked=asked, on_result=heard, wait=wait, enough=enough)
+            broken = ask(call, questions, on_asked=asked, on_result=heard, wait=wait, enough=enough)
         finally:
             with self._lock:
                 self._awaited -= uids

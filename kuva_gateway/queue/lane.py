@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
@@ -42,6 +42,8 @@ class DestinationLike(Protocol):
     def port(self) -> int: ...
     @property
     def calling_ae_title(self) -> str | None: ...
+    @property
+    def calling_ae_titles(self) -> Mapping[str, str]: ...
     @property
     def tls(self) -> bool: ...
     @property
@@ -81,6 +83,15 @@ class Lane:
     commitment: bool = True
     commitment_wait: timedelta = timedelta(seconds=2)
     commitment_overdue: timedelta = timedelta(hours=1)
+    calling: Mapping[str, str] = field(default_factory=dict)
+    """The calling AE title that the destination expects for a register keeper; others get the one of ``call``."""
+    keeper_of: Callable[[str], str] = lambda study: ""
+
+    def call_for(self, study: str) -> Call:
+        """How the destination is called for this study; raises CatalogUnavailableError when that must be looked up."""
+        if not self.calling:
+            return self.call
+        return replace(self.call, calling_ae=self.calling.get(self.keeper_of(study), self.call.calling_ae))
 
     @property
     def name(self) -> str:
@@ -101,11 +112,12 @@ def make_lane(
     rng: random.Random,
     log: Any,
     alarms: Alarms,
+    keeper_of: Callable[[str], str] = lambda study: "",
 ) -> Lane:
     """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
-    the destination asks for TLS; its hours are those of ``zone``.
+    the destination asks for TLS; its hours are those of ``zone``; ``keeper_of`` says whose register a study belongs into.
     """
     call = Call(
         name=destination.name,
@@ -146,6 +158,8 @@ def make_lane(
         commitment=destination.storage_commitment,
         commitment_wait=timedelta(seconds=destination.commitment_wait),
         commitment_overdue=timedelta(seconds=destination.commitment_overdue),
+        calling=destination.calling_ae_titles,
+        keeper_of=keeper_of,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.dicom import syntaxes
@@ -55,11 +55,12 @@ class Policy:
         """May this AE come in?
 
         Of several peers with one AE title the first counts whose networks hold the address. An AE title that peers
-        have is never let in as a destination from anywhere else.
+        have is never let in as a destination from anywhere else. A destination reports to the AE title by which it was
+        called, which may be another than the gateway's own.
         """
-        if request.called_ae != self._ae_title:
-            return _reject("the called AE title is not ours", reason=_CALLED_AE)
         destinations = self._destinations.get(request.calling_ae, [])
+        if request.called_ae != self._ae_title and request.called_ae not in _used_at(destinations):
+            return _reject("the called AE title is not ours", reason=_CALLED_AE)
         peers = self._peers.get(request.calling_ae, [])
         peer = next((one for one in peers if _inside(request.address, one)), None)
         if peer is not None:
@@ -145,6 +146,12 @@ def _commitment_role(wanted: Role | None, *, asks: bool, reports: bool) -> Role 
         return None
     role = Role(scu=wanted.scu and asks, scp=wanted.scp and reports)
     return role if role.scu or role.scp else None
+
+
+def _used_at(destinations: Iterable[Destination]) -> set[str]:
+    """The AE titles under which the gateway calls these destinations."""
+    used = {title for one in destinations for title in one.calling_ae_titles.values()}
+    return used | {one.calling_ae_title for one in destinations if one.calling_ae_title is not None}
 
 
 def _inside(address: str, peer: Peer) -> bool:

@@ -383,3 +383,18 @@ def test_a_result_from_a_stranger_after_everything_is_over_is_harmless(way: Line
         assert send_report(("127.0.0.1", port, "KUVAGW"), data_set, kind) == 0
         assert way.entry(sent.uid)["state"] == "archived"
         way.stop()
+
+
+def test_studies_are_sent_and_asked_about_under_the_title_of_their_register_keeper(way: Line) -> None:
+    keeper = "1.2.246.10.99999984.19.0"
+    with running(Script(calling=("KUVATK",))) as archive:
+        here = destination(archive.port, calling_ae_titles={keeper: "KUVATK"})
+        way.start(here)
+        sent = way.receive(2)
+        way.keepers[sent.uid] = keeper
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        strange = accepted(way)[0]
+        wait_until(lambda: way.entry(strange)["last_error"])
+        assert way.study(strange) == "accepted"
+        way.stop()

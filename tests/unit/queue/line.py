@@ -77,6 +77,8 @@ class Line:
     lanes: list[Any] = field(default_factory=list)
     peers: tuple[Peer, ...] = ()
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    keepers: dict[str, str] = field(default_factory=dict)
+    """Register keepers by study."""
 
     # -- putting studies in --------------------------------------------------------------------------------------
 
@@ -178,6 +180,7 @@ class Line:
                 rng=self.rng,
                 log=self.log,
                 alarms=alarms,
+                keeper_of=lambda study: self.keepers.get(study, ""),
             )
             for destination in destinations
         ]

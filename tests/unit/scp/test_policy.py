@@ -252,3 +252,14 @@ def test_relational_queries_are_agreed_to_when_they_are_proposed() -> None:
     assert answer(found, FIND).extended == b"\1\1\0"
     assert answer(found, MOVE).extended == b"\1"
     assert answer(found, GET).extended is None
+
+
+def test_a_destination_reports_to_the_title_by_which_it_was_called_and_peers_use_ours() -> None:
+    archive = {"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 104}
+    titles = {"calling_ae_title": "KUVAMAIN", "calling_ae_titles": {"1.2.246.10.1.19.0": "KUVATK"}}
+    other = {"name": "other", "ae_title": "OTHER", "host": "127.0.0.1", "port": 105}
+    judge = policy(destinations=[{**archive, **titles}, other])
+    for called in ("KUVAGW", "KUVAMAIN", "KUVATK"):
+        assert admitted(judge.admit(request("ARCHIVE", called_ae=called))).peer == "archive"
+    assert_rejected(judge.admit(request("OTHER", called_ae="KUVATK")), reason=7)
+    assert_rejected(judge.admit(request("CT1", called_ae="KUVATK")), reason=7)
