@@ -117,7 +117,8 @@ def make_lane(
     """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
-    the destination asks for TLS; its hours are those of ``zone``; ``keeper_of`` says whose register a study belongs into.
+    the destination asks for TLS; its hours are those of ``zone``; ``keeper_of`` says whose register a study belongs
+    into.
     """
     call = Call(
         name=destination.name,
