@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from kuva_gateway.catalog.records import FactSet
-from kuva_gateway.catalog.session import Row, Session, iso, moment
+from kuva_gateway.catalog.session import Row, Session, iso, microseconds, moment
 from kuva_gateway.dicom.amendments import Amendment, Value, amended
 
 
@@ -18,6 +18,24 @@ def amendments_of(session: Session, study_ids: Iterable[int]) -> dict[int, tuple
     for row in session.rows_in("SELECT * FROM amendments WHERE study_id IN {} ORDER BY id", study_ids):
         found.setdefault(row["study_id"], []).append(_amendment(row))
     return {study_id: tuple(amendments) for study_id, amendments in found.items()}
+
+
+def amendments_to_send(session: Session, entry_id: int) -> tuple[Amendment, ...]:
+    """What is applied to the instances of an entry.
+
+    Of a withdrawn study its rejection note is left to go: to those who have it as it was amended until then.
+    """
+    study = session.one(
+        "SELECT s.id, s.state FROM studies s JOIN entries e ON e.study_id = s.id WHERE e.id = ?", entry_id
+    )
+    if study is None:
+        return ()
+    amendments = amendments_of(session, [study["id"]]).get(study["id"], ())
+    if amendments and study["state"] == "withdrawn":
+        until = "SELECT MAX(at) FROM history WHERE study_id = ? AND event = 'withdrawn' AND entry_id IS NULL"
+        withdrawn_at = session.value(until, study["id"])
+        return tuple(one for one in amendments if withdrawn_at is None or microseconds(one.at) <= withdrawn_at)
+    return amendments
 
 
 def amended_sets(received: Sequence[FactSet], amendments: Sequence[Amendment]) -> tuple[FactSet, ...]:

@@ -54,6 +54,8 @@ def amend(catalog: Catalog, uid: str, changes: Mapping[str, Value], *, by: str, 
         study = session.one(STUDY_ROW + "WHERE uid = ?", uid)
         if study is None:
             raise NotFoundError("there is no study with this UID")
+        if study["state"] == "removed":
+            raise StateError("the study was removed")
         if not may_be_amended(study):
             raise StateError(
                 "something of the study was delivered: withdraw it first (studies withdraw), and send a new study"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from kuva_gateway.catalog.amended import amendments_of
+from kuva_gateway.catalog.amended import amendments_to_send
 from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions import cancel, hold, prioritise, release, retry
@@ -226,8 +226,7 @@ def unconfirmed_instances(catalog: Catalog, entry: EntryRecord) -> list[PendingI
 def _instances(catalog: Catalog, entry: EntryRecord, state: str, which: str) -> list[PendingInstance]:
     with catalog.read() as session:
         rows = session.rows(_INSTANCES + which + "ORDER BY i.id", entry.id, entry.destination, entry.revision, state)
-        study_id = session.value("SELECT study_id FROM entries WHERE id = ?", entry.id)
-        amendments = amendments_of(session, [study_id]).get(study_id, ())
+        amendments = amendments_to_send(session, entry.id)
     return [
         PendingInstance(
             instance_id=row["id"],

@@ -106,7 +106,7 @@ class PatientLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """Something that has the study's accession number, and another patient id."""
+    """Something with the study's accession number, and an id that differs from the patient's in the separator alone."""
 
     what: str
     """``study`` or ``document``."""

@@ -19,6 +19,7 @@ from kuva_gateway.catalog.records import (
     InstanceFinding,
     LinkedDocument,
     Neighbour,
+    PatientLink,
     Rejection,
     StudyRecord,
     StudyView,
@@ -29,6 +30,7 @@ from kuva_gateway.catalog.session import Row, Session, microseconds, moment
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.story import trace
 from kuva_gateway.catalog.verdicts import recheck, record_verdict, reject, release
+from kuva_gateway.dicom.amendments import Amendment
 from kuva_gateway.dicom.header import from_json
 from kuva_gateway.errors import NotFoundError
 
@@ -54,7 +56,8 @@ __all__ = [
 
 
 MOST_NEIGHBOURS = 100
-"""Studies and documents with one accession number that are looked at."""
+"""Studies and documents with another separator that are told of."""
+HETU_LENGTH = 11
 
 
 def find(catalog: Catalog, uid: str) -> StudyRecord | None:
@@ -199,7 +202,7 @@ def view(catalog: Catalog, uid: str) -> StudyView:
         row = _row(session, uid)
         study = _record(row)
         received = _facts(session, study.id)
-        amendments = amendments_of(session, [study.id]).get(study.id, ())
+        amendments, links = _changed(session, study, received)
         return StudyView(
             study=study,
             facts=amended_sets(received, amendments),
@@ -211,36 +214,49 @@ def view(catalog: Catalog, uid: str) -> StudyView:
             rejection=_rejection(row),
             received=received,
             amendments=amendments,
-            links=links_of(session, received, amendments),
+            links=links,
             neighbours=_neighbours(session, study),
         )
 
 
 def _neighbours(session: Session, study: StudyRecord) -> tuple[Neighbour, ...]:
-    """Studies and documents with the study's accession number and another patient id."""
-    if not study.accession_number:
-        return ()
+    """Studies and documents with the study's accession number whose patient id differs in the seventh character alone:
+    there a personal identity code has its separator."""
     key = patient_key(study.patient_id)
-    studies = session.rows(
-        "SELECT uid, patient_key FROM studies WHERE accession_number = ? AND patient_key <> ? AND id <> ? "
-        "ORDER BY id LIMIT ?",
-        study.accession_number,
-        key,
+    if not study.accession_number or len(key) != HETU_LENGTH:
+        return ()
+    differs = "{0}.patient_key <> ? AND SUBSTR({0}.patient_key, 1, 6) = ? AND SUBSTR({0}.patient_key, 8) = ?"
+    values = (study.accession_number, key, key[:6], key[7:])
+    rows = session.rows(
+        "SELECT 'study' AS what, s.uid AS uid, s.patient_key FROM studies s "
+        f"WHERE s.accession_number = ? AND {differs.format('s')} UNION ALL "
+        "SELECT 'document', d.identifier, d.patient_key FROM document_references r "
+        "JOIN documents d ON d.id = r.document_id "
+        f"WHERE r.what = 'accession' AND r.value = ? AND {differs.format('d')} AND d.current = 1 LIMIT ?",
+        *values,
+        *values,
+        MOST_NEIGHBOURS,
+    )
+    return tuple(Neighbour(what=row["what"], uid=row["uid"], patient_key=row["patient_key"]) for row in rows)
+
+
+def _changed(
+    session: Session, study: StudyRecord, received: tuple[FactSet, ...]
+) -> tuple[tuple[Amendment, ...], tuple[PatientLink, ...]]:
+    """The study's amendments and links; for most studies, which have neither, one question to the database."""
+    key = patient_key(study.patient_id)
+    there = session.one(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM amendments WHERE study_id = ?) THEN 1 ELSE 0 END AS amended, "
+        "CASE WHEN EXISTS (SELECT 1 FROM patient_links WHERE patient = ?) THEN 1 ELSE 0 END AS linked",
         study.id,
-        MOST_NEIGHBOURS,
-    )
-    documents = session.rows(
-        "SELECT d.identifier AS uid, d.patient_key FROM document_references r JOIN documents d ON d.id = r.document_id "
-        "WHERE r.what = 'accession' AND r.value = ? AND d.patient_key <> ? AND d.current = 1 ORDER BY d.id LIMIT ?",
-        study.accession_number,
         key,
-        MOST_NEIGHBOURS,
     )
-    return tuple(
-        Neighbour(what=what, uid=row["uid"], patient_key=row["patient_key"])
-        for what, rows in (("study", studies), ("document", documents))
-        for row in rows
-    )
+    assert there is not None
+    one_patient = all(patient_key(one.header.patient_id) == key for one in received)
+    if not there["amended"] and not there["linked"] and one_patient:
+        return (), ()
+    amendments = amendments_of(session, [study.id]).get(study.id, ())
+    return amendments, links_of(session, received, amendments)
 
 
 def _rejection(row: Row) -> Rejection | None:

@@ -10,6 +10,7 @@ import pytest
 
 from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.documents import show as show_document
+from kuva_gateway.catalog.states import apply
 from kuva_gateway.dicom.amendments import Amendment, issuer_items
 from kuva_gateway.errors import NotFoundError, RefusedError, StateError
 from tests.unit.catalog.making import HETU, Hospital
@@ -169,3 +170,43 @@ def test_it_is_not_exchanged_for_a_view_that_is_no_longer_true_nor_after_deliver
     hospital.deliver()
     view = studies.view(hospital.catalog, "1.2.1")
     assert not studies.replace_following(hospital.catalog, view, [automatic(hospital.clock())])
+
+
+def test_what_is_left_to_go_of_a_withdrawn_study_has_the_values_that_the_archive_has(hospital: Hospital) -> None:
+    hospital.send("1.2.1")
+    amend(hospital, AccessionNumber="B7")
+    hospital.settle()
+    assert hospital.judge("1.2.1")
+    hospital.clock.forward(minutes=1)
+    entry = hospital.claimed()
+    with hospital.catalog.write() as session:
+        study = session.value("SELECT id FROM studies")
+        apply(session, "study", study, "withdrawn", by="anna")
+    hospital.clock.forward(minutes=1)
+    amend(hospital, **GIVEN)
+    for one in entries.pending_instances(hospital.catalog, entry):
+        assert [amendment.changes for amendment in one.amendments] == [{"AccessionNumber": "B7"}]
+
+
+def test_a_removed_study_is_not_amended(hospital: Hospital) -> None:
+    hospital.hold("1.2.1")
+    studies.reject(hospital.catalog, "1.2.1", by="anna", reason="phantom")
+    with hospital.catalog.write() as session:
+        apply(session, "study", session.value("SELECT id FROM studies"), "removed", by="anna")
+    with pytest.raises(StateError, match="removed"):
+        amend(hospital, **GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("other", "found"), [("010594A9032", True), ("010594Y9032", False), ("010594A9033", False), ("T1", False)]
+)
+def test_what_differs_in_the_separator_alone_is_a_neighbour_by_accession_number(
+    hospital: Hospital, other: str, found: bool
+) -> None:
+    hospital.send("1.2.1")
+    hospital.send("1.2.2", PatientID=other)
+    hospital.send("1.2.3", PatientID=other, AccessionNumber="B7")
+    hospital.add_document("1.9.1", patient_id=other)
+    view = studies.view(hospital.catalog, "1.2.1")
+    told = [(one.what, one.uid) for one in view.neighbours]
+    assert told == [("study", "1.2.2"), ("document", "1.9.1")] * found

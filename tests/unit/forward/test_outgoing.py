@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tracemalloc
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,6 +86,25 @@ def test_an_amended_instance_arrives_at_an_archive_with_its_pixels_and_the_file_
     assert made.PatientID == "010594Y9032"
     assert made.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientID == "TEST"
     assert made.PixelData == bytes([7]) * 700_000
+
+
+def test_of_an_object_of_2_gib_only_what_changes_is_in_memory(shelf: Shelf) -> None:
+    small = shelf.put(1, syntax=IMPLICIT_LITTLE, size=2)
+    path, length = shelf.path(small.digest), 2 << 30
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-6] + length.to_bytes(4, "little"))
+    os.truncate(path, len(whole) - 2 + length)
+    tracemalloc.start()
+    try:
+        with open_outgoing(shelf.open, amended(small)) as parts:
+            assert length_of(parts) > length
+            assert isinstance(parts[-1], FileSlice)
+            assert parts[-1].length > length
+            assert sum(len(part) for part in parts if isinstance(part, bytes)) < 2048
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+        path.unlink()
 
 
 def test_an_instance_that_cannot_be_amended_waits_for_a_person_and_does_not_go(shelf: Shelf) -> None:
