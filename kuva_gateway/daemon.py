@@ -297,6 +297,7 @@ class Daemon:
             log=queue_log,
             stopping=threading.Event(),
             alarms=self._alarms,
+            language=self.configuration.language,
         )
         runner = Runner(lanes, tools)
         return runner, commitments

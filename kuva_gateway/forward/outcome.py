@@ -13,6 +13,9 @@ from enum import StrEnum
 from kuva_gateway.dicom import statuses, syntaxes
 from kuva_gateway.dicom.sop_classes import class_name
 
+NOT_ACCEPTED = "context"
+"""The code of an instance whose presentation context the destination did not accept."""
+
 
 class Kind(StrEnum):
     """What is to be done."""
@@ -156,7 +159,7 @@ def context_rejected(sop_class: str, transfer_syntax: str) -> Outcome:
     return Outcome(
         kind=Kind.PERSON,
         scope=Scope.INSTANCE,
-        code="context",
+        code=NOT_ACCEPTED,
         meaning="presentation context not accepted",
         comment=f"{class_name(sop_class)} ({sop_class}) in {syntaxes.name(transfer_syntax)} ({transfer_syntax})",
     )

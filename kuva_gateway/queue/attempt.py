@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
-from kuva_gateway.catalog import entries
+from kuva_gateway.catalog import entries, noted
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, deliver
-from kuva_gateway.forward.outcome import OURS, Kind, Outcome, Scope
+from kuva_gateway.forward.outcome import NOT_ACCEPTED, OURS, Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
@@ -32,6 +32,8 @@ from kuva_gateway.queue.decision import Decision, Next, decide, later
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.marks import Marks
 from kuva_gateway.queue.streak import refuses_all
+from kuva_gateway.validation.findings import Language
+from kuva_gateway.validation.refused import RULE, place, refused_syntaxes
 
 LEDGER_DIFFERS = Outcome(
     kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
@@ -54,6 +56,7 @@ class Tools:
     log: Any
     stopping: threading.Event
     alarms: Alarms
+    language: Language = "en"
 
 
 @dataclass(slots=True)
@@ -213,6 +216,7 @@ class Attempt:
             if found is None or (found.state, found.owner) != ("sending", entry.owner):
                 raise StateError(NO_LONGER_OURS)
             if decision.next is Next.DELIVERED:
+                noted.note(catalog, entry.id, RULE, place(entry.destination), ())
                 if not entries.delivered(catalog, entry.id, attempt):
                     self._sound("refused", "the destination refused instances before or meanwhile", "")
                 if self.lane.commitment:
@@ -224,6 +228,8 @@ class Attempt:
                 entries.defer(catalog, entry.id, self._due_again(decision, now), None)
             else:
                 entries.mark_failed(catalog, entry.id, _persons(delivery), now)
+                refused = refused_syntaxes(entry.destination, _not_accepted(delivery), self.tools.language)
+                noted.note(catalog, entry.id, RULE, place(entry.destination), refused)
                 entries.fail(catalog, entry.id, attempt, gave_up=decision.next is Next.GAVE_UP)
 
     def _due_again(self, decision: Decision, now: datetime) -> datetime:
@@ -302,3 +308,8 @@ def _persons(delivery: Delivery) -> dict[int, str]:
         for instance, found in delivery.failures
         if found.kind is Kind.PERSON and found.scope is not Scope.DESTINATION
     }
+
+
+def _not_accepted(delivery: Delivery) -> list[tuple[str, str]]:
+    """SOP class and transfer syntax of each instance whose presentation context the destination did not accept."""
+    return [(one.sop_class, one.transfer_syntax) for one, found in delivery.failures if found.code == NOT_ACCEPTED]

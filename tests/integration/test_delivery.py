@@ -499,3 +499,26 @@ def test_late_instances_go_alone_are_committed_and_make_a_revision(way: Line) ->
     assert archive.requests == [*sent.instances, *late.instances]
     assert sorted(uid for _, uid in archive.asked[-1][1]) == sorted(late.instances)
     assert (entry["revision"], entry["sent"], entry["committed"]) == (2, 5, 5)
+
+
+def test_syntaxes_that_a_destination_does_not_accept_are_named_in_a_finding_until_it_does(way: Line) -> None:
+    with running(Script(syntaxes=[EXPLICIT_LITTLE])) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(1)
+        way.receive(2, uid=sent.uid, syntax=IMPLICIT_LITTLE)
+        way.accept()
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "context"
+        assert list(archive.instances) == sent.instances  # what is accepted goes
+    (finding,) = studies.show(way.catalog, sent.uid)["findings"]
+    assert (finding["rule"], finding["severity"], finding["where"]) == ("TS-01", "hold", "destination archive")
+    assert "(1.2.840.10008.1.2)" in finding["message"]
+    assert finding["message"].endswith("(instances: 2)")
+    with running(port=archive.port) as archive:
+        entries.retry(way.catalog, [entry["id"]], by="a person")
+        assert way.runner is not None
+        way.runner.wake()
+        way.wait_for(sent.uid, "archived")
+        assert len(archive.instances) == 3  # this one never had the first: it says so when it is asked to commit
+        way.stop()
+    assert studies.show(way.catalog, sent.uid)["findings"] == []

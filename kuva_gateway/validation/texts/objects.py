@@ -90,6 +90,16 @@ TS_01 = Rule(
         "report": _syntax_message("structured reports", "rakenteiset raportit"),
         "other": _syntax_message("waveforms, documents and other objects", "käyrät, asiakirjat ja muut objektit"),
         "unknown": _syntax_message("any kind of object", "kaikki objektityypit"),
+        "destination": Message(
+            text=Text(
+                "{destination} did not accept {syntax} for {sop_class} (instances: {instances})",
+                "{destination} ei ottanut vastaan: {syntax}, {sop_class} (instansseja: {instances})",
+            ),
+            remedy=Text(
+                "Images are never re-encoded: let the destination accept the syntax, or the sender use another one.",
+                "Kuvia ei koodata uudelleen: salli syntaksi kohteessa tai vaihda lähettäjän käyttämä syntaksi.",
+            ),
+        ),
     },
 )
 
