@@ -17,7 +17,7 @@ from kuva_gateway.catalog.records import StudyView
 from kuva_gateway.catalog.session import Row, Session, microseconds, moment
 from kuva_gateway.catalog.states import GATEWAY, STUDY, apply, write_history
 from kuva_gateway.catalog.summary import refresh_summaries
-from kuva_gateway.dicom.amendments import AUTOMATIC, Amendment, Value, unwritable
+from kuva_gateway.dicom.amendments import AUTOMATIC, Amendment, Value, amended, unwritable
 from kuva_gateway.dicom.header import from_json
 from kuva_gateway.errors import NotFoundError, RefusedError, StateError
 
@@ -119,22 +119,44 @@ def _follow(session: Session, study: Row) -> None:
 
 
 def replace_following(catalog: Catalog, view: StudyView, wanted: Sequence[Amendment]) -> bool:
-    """Make ``wanted`` the study's links and amendments by configuration; False: they were that, or it is too late."""
+    """Make ``wanted`` the study's links and amendments by configuration; False: they were that, or it is too late.
+
+    Of a study of which something was delivered nothing is taken back, and only added what changes none of that: an
+    instance that comes late may need what the others did not.
+    """
     present = {_content(one): one for one in view.amendments if one.origin in _FOLLOWING}
     asked = {_content(one): one for one in wanted}
     if present.keys() == asked.keys():
         return False
+    added = [one for content, one in asked.items() if content not in present]
+    dropped = [one for content, one in present.items() if content not in asked]
     with catalog.write() as session:
         study = session.one(STUDY_ROW + "WHERE uid = ?", view.study.study_instance_uid)
         known = (view.revision, view.facts_version)
-        if study is None or (study["revision"], study["facts_version"]) != known or not may_be_amended(study):
+        if study is None or (study["revision"], study["facts_version"]) != known:
             return False
-        for content, one in present.items():
-            if content not in asked:
-                session.execute(f"DELETE FROM amendments WHERE study_id = ? AND {_CONTENT}", study["id"], *content)
-                _tell(session, study, "amendment_dropped", one)
-        write(session, study, [one for content, one in asked.items() if content not in present])
+        if not may_be_amended(study):
+            dropped = []
+            if not added or not _leaves_the_old(session, study, view.amendments, added):
+                return False
+        for one in dropped:
+            session.execute(f"DELETE FROM amendments WHERE study_id = ? AND {_CONTENT}", study["id"], *_content(one))
+            _tell(session, study, "amendment_dropped", one)
+        write(session, study, added)
     return True
+
+
+def _leaves_the_old(session: Session, study: Row, present: Sequence[Amendment], added: Sequence[Amendment]) -> bool:
+    """Whether the amendments change nothing of the instances that were on their way before."""
+    if study["state"] not in ("settled", "held"):
+        return False
+    rows = session.rows(
+        "SELECT DISTINCT f.id, f.facts FROM ledger l JOIN instances i ON i.id = l.instance_id "
+        "JOIN fact_sets f ON f.id = i.fact_set_id WHERE l.study_id = ?",
+        study["id"],
+    )
+    headers = [from_json(row["facts"]) for row in rows]
+    return all(amended(one, present) == amended(one, [*present, *added]) for one in headers)
 
 
 _CONTENT = "origin = ? AND changes = ? AND patient = ? AND issuer = ? AND where_absent = ?"

@@ -210,3 +210,24 @@ def test_what_differs_in_the_separator_alone_is_a_neighbour_by_accession_number(
     view = studies.view(hospital.catalog, "1.2.1")
     told = [(one.what, one.uid) for one in view.neighbours]
     assert told == [("study", "1.2.2"), ("document", "1.9.1")] * found
+
+
+def test_what_comes_after_delivery_may_get_what_changes_none_of_what_was_delivered(hospital: Hospital) -> None:
+    hospital.send("1.2.1", instances=1, IssuerOfPatientID="1.2.246.21")
+    hospital.settle()
+    assert hospital.judge("1.2.1")
+    hospital.deliver()
+    hospital.receive("1.2.1", instance=2)
+    hospital.index()
+    hospital.settle()
+    issuer = automatic(
+        hospital.clock(), origin="issuer", changes={"IssuerOfPatientID": "1.2.246.21"}, where_absent="IssuerOfPatientID"
+    )
+    other = automatic(hospital.clock())
+    assert not studies.replace_following(hospital.catalog, studies.view(hospital.catalog, "1.2.1"), [issuer, other])
+    assert studies.replace_following(hospital.catalog, studies.view(hospital.catalog, "1.2.1"), [issuer])
+    view = studies.view(hospital.catalog, "1.2.1")
+    assert {one.header.issuer_of_patient_id for one in view.facts} == {"1.2.246.21"}
+    assert hospital.judge("1.2.1")
+    assert [len(one.amendments) for one in entries.pending_instances(hospital.catalog, hospital.claimed())] == [1]
+    assert not studies.replace_following(hospital.catalog, studies.view(hospital.catalog, "1.2.1"), [])

@@ -144,6 +144,33 @@ def test_of_any_data_set_only_what_is_named_changes(data_set: Any, syntax: str, 
     assert apply(made, syntax, one) == made, "amended once, nothing is left to change"
 
 
+EVERYTHING = amendment(
+    AccessionNumber="B 8",
+    IssuerOfAccessionNumberSequence=issuer_items("1.2.246.10.1"),
+    InstitutionName="Hospital",
+    InstitutionCodeSequence=({"CodeValue": "1.2.246.10.1.10.0", "CodeMeaning": "Ward"},),
+    StudyDescription="GD1AD Thorax",
+    ProcedureCodeSequence=(CODE,),
+    PatientName="New^Name",
+    PatientID=NEW,
+    IssuerOfPatientID="1.2.246.21",
+    IssuerOfPatientIDQualifiersSequence=issuer_items("1.2.246.21"),
+    PatientBirthDate="19940501",
+    PatientSex="F",
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(data_set=data_sets(), syntax=st.sampled_from(PLAIN))
+def test_the_header_that_is_judged_is_the_header_that_is_sent(data_set: Any, syntax: str) -> None:
+    """Every attribute that may be amended, in every order of two amendments."""
+    data_set.SOPInstanceUID = "1.2.3"
+    data = encoded(data_set, **SYNTAXES[syntax])
+    header = scan(data, syntax, whole=True)
+    for amendments in ([EVERYTHING], [identity(), EVERYTHING], [EVERYTHING, amendment("issuer", PatientID="X")]):
+        assert scan(apply(data, syntax, *amendments), syntax, whole=True) == amended(header, amendments)
+
+
 @pytest.mark.parametrize("syntax", PLAIN)
 def test_every_byte_of_what_is_not_changed_is_copied(syntax: str) -> None:
     data_set = image()
