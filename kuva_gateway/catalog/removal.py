@@ -14,7 +14,14 @@ from typing import NamedTuple
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import apply, write_history
-from kuva_gateway.errors import NotFoundError
+from kuva_gateway.errors import NotFoundError, StateError
+
+_NOTE_ON_ITS_WAY = (
+    "SELECT 1 FROM rejection_notes n WHERE n.study_id = ? AND (n.content IS NOT NULL OR EXISTS ("
+    "SELECT 1 FROM ledger l JOIN entries e ON e.study_id = l.study_id AND e.destination = l.destination "
+    "AND e.state NOT IN ('cancelled', 'superseded') WHERE l.instance_id = n.instance_id "
+    "AND NOT (l.state = 'committed' OR (l.state = 'sent' AND e.commitment = 0))))"
+)
 
 
 class Removal(NamedTuple):
@@ -30,7 +37,7 @@ def remove_study(catalog: Catalog, uid: str, *, by: str, reason: str) -> int:
     Raises
     ------
     StateError
-        The study is neither rejected nor withdrawn.
+        The study is neither rejected nor withdrawn, or its rejection note is still on its way.
     NotFoundError
         There is no study with this UID.
     """
@@ -38,6 +45,10 @@ def remove_study(catalog: Catalog, uid: str, *, by: str, reason: str) -> int:
         study = session.one("SELECT id, revision FROM studies WHERE uid = ?", uid)
         if study is None:
             raise NotFoundError("there is no study with this UID")
+        if session.value(_NOTE_ON_ITS_WAY, study["id"]):
+            raise StateError(
+                "the rejection note of this study is still on its way: wait until it is archived, or cancel its entries"
+            )
         files = ask(session, study["id"])
         detail = {"reason": reason, "revision": study["revision"], "files": files}
         apply(session, "study", study["id"], "removed", by=by, detail=detail, judge=0)

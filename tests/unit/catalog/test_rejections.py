@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kuva_gateway.catalog import entries, rejections, studies, withdrawal
+from kuva_gateway.catalog import entries, rejections, removal, studies, withdrawal
 from kuva_gateway.catalog.records import FindingRecord
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.key_objects import KEY_OBJECT_SELECTION, Reference, write_note
@@ -301,3 +301,18 @@ def test_a_study_is_withdrawn_once_and_must_be_there(hospital: Hospital) -> None
         withdraw(hospital)
     with pytest.raises(NotFoundError):
         withdraw(hospital, uid="9.9")
+
+
+def test_the_files_of_a_withdrawn_study_are_not_removed_before_those_who_have_it_are_told(hospital: Hospital) -> None:
+    archived(hospital)
+    withdraw(hospital)
+    for step in ("decided", "in the spool", "sent"):
+        if step == "in the spool":
+            write_notes(hospital)
+        elif step == "sent":
+            hospital.deliver()
+        with pytest.raises(StateError, match="on its way"):
+            removal.remove_study(hospital.catalog, "1.2.1", by="anna", reason="space")
+    with hospital.catalog.write() as session:
+        session.execute("UPDATE ledger SET state = 'committed'")
+    assert removal.remove_study(hospital.catalog, "1.2.1", by="anna", reason="space") == 3
