@@ -15,9 +15,12 @@ from typing import Any
 
 from synthetic_studies import PlannedSeries, PlannedStudy
 
+from kuva_gateway.catalog.described import COLUMNS as DESCRIBED
+from kuva_gateway.catalog.described import describe
 from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.session import iso
 from kuva_gateway.dicom.header import Header, to_json
+from kuva_gateway.dicom.names import moment_key
 from kuva_gateway.validation.rules import RULES
 
 Row = tuple[Any, ...]
@@ -37,9 +40,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "id", "uid", "state", "revision", "facts_version", "judge", "delivered", "released_revision", "rejected_at",
         "rejected_by", "rejected_reason", "patient_id", "patient_key", "accession_number", "study_date", "modalities",
         "procedure_code", "series", "instances", "bytes", "peer", "first_arrival", "last_arrival", "receiving_since",
-        "content_classes",
+        "content_classes", *DESCRIBED,
     ),
-    "series": ("id", "study_id", "uid", "modality", "number", "date", "description", "body_part"),
+    "series": (
+        "id", "study_id", "uid", "modality", "number", "date", "description", "body_part", "time", "moment",
+        "laterality", "institution", "requests",
+    ),
     "fact_sets": ("id", "study_id", "digest", "facts"),
     "instances": (
         "id", "digest", "study_id", "series_id", "fact_set_id", "revision", "sop_class", "uid", "transfer_syntax",
@@ -101,6 +107,7 @@ class Rows:
             header.study_date, json.dumps(sorted({one.facts.modality for one in study.series})),
             header.study_description[:5], len(study.series), len(instances), size, study.peer, study.began,
             last_arrival, study.began, None if study.state in ("receiving", "settled") else "[]",
+            *describe([one.facts for one in study.series]),
         ))  # fmt: skip
 
     # -- what the indexer writes ---------------------------------------------------------------------------------------
@@ -114,7 +121,8 @@ class Rows:
             series_id = self._next("series")
             self._rows["series"].append((
                 series_id, study_id, series.uid, facts.modality, series.number, facts.study_date, series.description,
-                series.body_part,
+                series.body_part, facts.study_time, moment_key(facts.study_date, facts.study_time), "",
+                facts.institution_name, json.dumps(series.requests, ensure_ascii=False),
             ))  # fmt: skip
             said = id(facts)
             if said not in sets:

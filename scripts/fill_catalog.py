@@ -28,6 +28,7 @@ from synthetic_studies import plan
 
 from kuva_gateway import parts
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.name_search import FILL
 from kuva_gateway.config import load
 from kuva_gateway.errors import GatewayError
 from kuva_gateway.intake.codes import load_starter_codes
@@ -134,18 +135,21 @@ class SqliteLoader:
 
     @contextmanager
     def without_indexes(self, say: Any) -> Iterator[None]:
-        """Every index of the filled tables goes before, and is made again after."""
+        """Every index and trigger of the filled tables goes before, and is made again after."""
         marks = ", ".join("?" * len(COLUMNS))
-        indexes = self._connection.execute(
-            f"SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN ({marks})",
+        made = self._connection.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL "
+            f"AND tbl_name IN ({marks})",
             tuple(COLUMNS),
         ).fetchall()
-        for name, _ in indexes:
-            self._connection.execute(f'DROP INDEX "{name}"')
+        for kind, name, _ in made:
+            self._connection.execute(f'DROP {kind.upper()} "{name}"')
         yield
-        for name, sql in indexes:
+        for _, name, sql in made:
             say(f"index {name}")
             self._connection.execute(sql)
+        say("index of names' parts")
+        self._connection.execute(FILL)
 
     def analyze(self) -> None:
         """Statistics for the planner."""

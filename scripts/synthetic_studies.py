@@ -50,6 +50,12 @@ class PlannedSeries:
     size: int
     """Bytes of its smallest object."""
 
+    @property
+    def requests(self) -> tuple[tuple[str, str, str], ...]:
+        """The one request that it was made for."""
+        accession = self.facts.accession_number
+        return ((f"R{accession}", f"S{accession}", accession),)
+
     def header(self, sop_instance_uid: str, number: int) -> Header:
         """What the gateway would read from one of its images."""
         return replace(
@@ -58,6 +64,8 @@ class PlannedSeries:
             series_instance_uid=self.uid,
             series_number=self.number,
             series_date=self.facts.study_date,
+            series_time=self.facts.study_time,
+            requests=self.requests,
             series_description=self.description,
             body_part=self.body_part,
             rows=self.rows,

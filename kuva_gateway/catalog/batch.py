@@ -8,6 +8,7 @@ does not know) becomes a finding on the study while the batch goes on.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from kuva_gateway.catalog.states import apply
 from kuva_gateway.catalog.summary import Summary, load_summaries, refresh_amended, write_summaries
 from kuva_gateway.dicom.header import Header, to_json
 from kuva_gateway.dicom.key_objects import Note
+from kuva_gateway.dicom.names import moment_key
 from kuva_gateway.errors import StateError
 from kuva_gateway.spool.receipt import Arrival
 
@@ -57,9 +59,38 @@ _INSTANCE = (
     "peer",
     "received_at",
 )
+_SERIES = (
+    "id",
+    "study_id",
+    "uid",
+    "modality",
+    "number",
+    "date",
+    "description",
+    "body_part",
+    "time",
+    "moment",
+    "laterality",
+    "institution",
+    "requests",
+)
 _CURRENT = _INSTANCE.index("current")
 _CHILDREN = {
-    "series": ("id", "study_id", "uid", "modality", "number", "date", "description", "body_part"),
+    "series": (
+        "id",
+        "study_id",
+        "uid",
+        "modality",
+        "number",
+        "date",
+        "description",
+        "body_part",
+        "time",
+        "moment",
+        "laterality",
+        "institution",
+        "requests",
+    ),
     "fact_sets": ("id", "study_id", "digest", "facts"),
     "instances": _INSTANCE,
     "receipts": ("time_ns", "association", "number", "peer", "instance_id"),
@@ -320,6 +351,11 @@ class _Batch:
                     header.series_date,
                     header.series_description,
                     header.body_part,
+                    header.series_time,
+                    moment_key(header.series_date, header.series_time),
+                    header.laterality,
+                    header.institution_name,
+                    json.dumps(header.requests, ensure_ascii=False) if header.requests else "[]",
                 ]
             )
             study.series += 1

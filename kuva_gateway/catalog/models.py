@@ -20,11 +20,14 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    Node,
     SmallIntegerField,
     TextField,
 )
 
 AS_JSON = "JSON text, not a database type, so that both databases hold the same"
+_EMPTY: list[Node] = [SQL("DEFAULT ''")]
+_NONE: list[Node] = [SQL("DEFAULT '[]'")]
 
 
 class Table(Model):
@@ -63,6 +66,21 @@ class Study(Table):
     receiving_since = BigIntegerField(help_text="first receipt of this revision")
     look_again_on = TextField(null=True, help_text="local day (YYYY-MM-DD) on which the verdict may change by itself")
     content_classes = TextField(null=True, help_text="of the last verdict; " + AS_JSON)
+    patient_name = TextField(constraints=_EMPTY)
+    name_key = TextField(constraints=_EMPTY, help_text="its alphabetic group as it is searched: dicom.names")
+    name_accents = TextField(constraints=_EMPTY, help_text="the same with its accents, if it has any")
+    name_other = TextField(constraints=_EMPTY, help_text="its ideographic and phonetic groups")
+    birth_date = TextField(constraints=_EMPTY)
+    sex = TextField(constraints=_EMPTY)
+    issuer_of_patient_id = TextField(constraints=_EMPTY)
+    study_time = TextField(constraints=_EMPTY)
+    moment = TextField(constraints=_EMPTY, help_text="date and time as digits that sort: dicom.names")
+    dicom_study_id = TextField(constraints=_EMPTY, help_text="(0020,0010) Study ID")
+    description = TextField(constraints=_EMPTY)
+    referring_physician = TextField(constraints=_EMPTY)
+    referring_key = TextField(constraints=_EMPTY)
+    sop_classes = TextField(constraints=_NONE, help_text=AS_JSON)
+    procedure_codes = TextField(constraints=_NONE, help_text=AS_JSON + ": value, scheme and meaning of each")
 
     class Meta:
         table_name = "studies"
@@ -74,6 +92,8 @@ for _name, _columns in {
     "peer": (Study.peer, Study.last_arrival),
     "accession": (Study.accession_number, Study.patient_key),
     "patient": (Study.patient_key,),
+    "patient_id": (Study.patient_id, Study.issuer_of_patient_id),
+    "moment": (Study.moment,),
 }.items():
     Study.add_index(Study.index(*_columns, name=f"studies_{_name}"))
 Study.add_index(Study.index(Study.last_arrival, where=SQL("judge = 1"), name="studies_to_judge"))
@@ -104,10 +124,15 @@ class Series(Table):
     date = TextField()
     description = TextField()
     body_part = TextField()
+    time = TextField(constraints=_EMPTY)
+    moment = TextField(constraints=_EMPTY, help_text="date and time as digits that sort: dicom.names")
+    laterality = TextField(constraints=_EMPTY)
+    institution = TextField(constraints=_EMPTY)
+    requests = TextField(constraints=_NONE, help_text=AS_JSON + ": requested procedure, step and accession of each")
 
     class Meta:
         table_name = "series"
-        indexes = ((("study", "uid"), True),)
+        indexes = ((("study", "uid"), True), (("uid",), False))
 
 
 class FactSet(Table):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.amended import amendments_of
+from kuva_gateway.catalog.described import COLUMNS as DESCRIBED
+from kuva_gateway.catalog.described import describe
 from kuva_gateway.catalog.links import Identified, link_studies, patient_key, unlink_others
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_histories
@@ -29,6 +31,7 @@ _COLUMNS = (
     "first_arrival",
     "last_arrival",
 )
+_DESCRIBE = f"UPDATE studies SET {', '.join(f'{name} = ?' for name in DESCRIBED)} WHERE id = ?"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,14 +133,18 @@ def load_summaries(session: Session, uids: Iterable[str]) -> dict[str, Summary]:
 
 def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
     """Write the studies' rows and what follows from them; what refers to them is written after."""
+    described = {}
     for study in studies:
         if study.new_facts:
-            study.procedure_code = _procedure_code(session, study)
-    columns = (*_FIRST, *_COLUMNS, "facts_version", "judge", "delivered")
+            headers = _headers(session, study)
+            study.procedure_code = _agreed(headers)
+            described[study.id] = describe(headers)
+    columns = (*_FIRST, *_COLUMNS, "facts_version", "judge", "delivered", *DESCRIBED)
     session.many(
         f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
         [
             (*(getattr(study, name) for name in _FIRST[:-1]), study.first_arrival, *study.columns(), 0, 0, 0)
+            + described[study.id]
             for study in studies
             if study.new
         ],
@@ -145,6 +152,9 @@ def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
     session.many(
         f"UPDATE studies SET {', '.join(f'{name} = ?' for name in _COLUMNS)} WHERE id = ?",
         [(*study.columns(), study.id) for study in studies if not study.new],
+    )
+    session.many(
+        _DESCRIBE, [(*described[study.id], study.id) for study in studies if not study.new and study.id in described]
     )
     totals.add(
         session,
@@ -188,6 +198,7 @@ def refresh_summaries(session: Session, study_ids: Iterable[int]) -> None:
             _agreed(headers),
             row["id"],
         )
+        session.execute(_DESCRIBE, *describe(headers), row["id"])
         if (patient_id, accession) != (row["patient_id"], row["accession_number"]):
             unlink_others(session, row["id"], accession, patient_key(patient_id))
             link_studies(session, [Identified(row["id"], row["uid"], accession, patient_key(patient_id))])
@@ -200,16 +211,16 @@ def refresh_amended(session: Session, study_ids: Iterable[int]) -> None:
         refresh_summaries(session, [row["study_id"] for row in rows])
 
 
-def _procedure_code(session: Session, study: Summary) -> str | None:
-    """The code that every source in every fact set agrees on, or None; the new sets are not written yet."""
-    headers = list(study.new_facts)
-    if not study.new:
-        written = session.rows("SELECT facts FROM fact_sets WHERE study_id = ?", study.id)
-        headers += [from_json(row["facts"]) for row in written]
-    return _agreed(headers)
+def _headers(session: Session, study: Summary) -> list[Header]:
+    """What the study's instances say, in the order in which it was said first; the new facts are not written yet."""
+    if study.new:
+        return study.new_facts
+    written = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study.id)
+    return [from_json(row["facts"]) for row in written] + study.new_facts
 
 
 def _agreed(headers: Iterable[Header]) -> str | None:
+    """The code that every source in every header agrees on, or None."""
     sources: list[CodeSource] = []
     for header in headers:
         sources.extend(codes_named(header))

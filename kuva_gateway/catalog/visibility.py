@@ -26,6 +26,13 @@ GONE = ("withdrawn", "removed")
 HELD = ("held",)
 REJECTED = ("rejected",)
 
+_PURGED = {
+    Level.STUDY: "EXISTS (SELECT 1 FROM instances i WHERE i.study_id = s.id AND i.purged_at IS NOT NULL)",
+    Level.SERIES: "EXISTS (SELECT 1 FROM instances i WHERE i.study_id = s.id AND i.series_id = e.id "
+    "AND i.purged_at IS NOT NULL)",
+    Level.IMAGE: "i.purged_at IS NOT NULL",
+}
+
 _UNIQUE = {Level.PATIENT: "s.patient_id", Level.STUDY: "s.uid", Level.SERIES: "e.uid", Level.IMAGE: "i.uid"}
 
 
@@ -69,6 +76,14 @@ def studies(restriction: Condition) -> Condition:
 def instances() -> Condition:
     """Instances ``i`` that are seen when their study is: the current one of each SOP Instance UID, unless rejected."""
     return Condition(sql=f"i.current = 1 AND NOT {HIDDEN}")
+
+
+def availability(level: Level) -> str:
+    """SQL for Instance Availability (0008,0056) of what is seen at a level (PS3.3 C.4.23.1.1).
+
+    ONLINE while the files are here, NEARLINE once one was removed because the archive has it.
+    """
+    return f"CASE WHEN {_PURGED[max(level, Level.STUDY)]} THEN 'NEARLINE' ELSE 'ONLINE' END"
 
 
 def selection(keys: Mapping[Level, Sequence[str]], restriction: Condition) -> Condition:

@@ -9,6 +9,7 @@ Text goes back into bytes only where that is safe: in plain ASCII, and in single
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 _LATIN_1 = "latin-1"
@@ -180,3 +181,19 @@ def writable(value: str, character_set: tuple[str, ...]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def choose_set(texts: Sequence[str], asked: tuple[str, ...]) -> tuple[str, str]:
+    """Specific Character Set and codec for texts that are not all ASCII: one that the asker can read.
+
+    The set that the asker uses; without one ISO_IR 100, which most take for granted here; ISO_IR 192 for what neither
+    holds (PS3.4 C.4.1.1.3.2 lets the response differ from the request). Of several sets only the first is used.
+    """
+    wanted = asked[:1] if asked and asked[0] else ("ISO_IR 100",)
+    codec = codecs_of(wanted)[0]
+    try:
+        for one in texts:
+            one.encode(codec)
+    except UnicodeEncodeError:
+        return "ISO_IR 192", "utf-8"
+    return wanted[0], codec

@@ -63,6 +63,7 @@ class Header:
     series_number: str = ""
     series_description: str = ""
     series_date: str = ""
+    series_time: str = ""
     body_part: str = ""
     laterality: str = ""
     institution_name: str = ""
@@ -84,6 +85,8 @@ class Header:
     document_title_code: CodeItem | None = None
     """(0040,A043) at the top: the title of a key object selection or report."""
     request_priority: str = ""
+    requests: tuple[tuple[str, str, str], ...] = ()
+    """Items of (0040,0275): Requested Procedure ID, Scheduled Procedure Step ID, Accession Number."""
 
     def facts(self) -> Header:
         """The same without what differs per instance or series, so that few distinct values remain per study."""
@@ -101,6 +104,8 @@ _BLANK: dict[str, Any] = {
     "series_number": "",
     "series_description": "",
     "series_date": "",
+    "series_time": "",
+    "requests": (),
     "instance_number": "",
     "rows": 0,
     "columns": 0,
@@ -178,8 +183,10 @@ def from_json(text: str) -> Header:
                 kept[name] = tuple(_code_from_list(parts) for parts in kept[name])
         if kept.get("document_title_code") is not None:
             kept["document_title_code"] = _code_from_list(kept["document_title_code"])
+        if "requests" in kept:
+            kept["requests"] = tuple((str(one[0]), str(one[1]), str(one[2])) for one in kept["requests"])
         if "character_set" in kept:
             kept["character_set"] = tuple(kept["character_set"])
         return Header(**kept)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise HeaderError("the stored header cannot be read") from error

@@ -53,6 +53,8 @@ _ISSUER_QUALIFIERS = 0x00100024
 _ROWS, _COLUMNS, _FRAMES = 0x00280010, 0x00280011, 0x00280008
 _REQUESTED_PROCEDURE_CODE = 0x00321064
 _REQUEST_ATTRIBUTES = 0x00400275
+_REQUEST_TEXTS = (0x00401001, 0x00400009, 0x00080050)
+"""Requested Procedure ID, Scheduled Procedure Step ID, Accession Number."""
 _CONCEPT_NAME = 0x0040A043
 _DOCUMENT = 0x00420011
 _WAVEFORM, _WAVEFORM_DATA = 0x54000100, 0x54001010
@@ -63,6 +65,7 @@ _STRINGS: dict[int, str] = {
     0x00080020: "study_date",
     0x00080021: "series_date",
     0x00080030: "study_time",
+    0x00080031: "series_time",
     0x00080060: "modality",
     0x00100030: "birth_date",
     0x00100040: "sex",
@@ -97,7 +100,11 @@ TOP: Plan = {
     _INSTITUTION_CODE: _CODE,
     _PROCEDURE_CODE: _CODE,
     _REQUESTED_PROCEDURE_CODE: _CODE,
-    _REQUEST_ATTRIBUTES: {CHARACTER_SET: WHOLE, _REQUESTED_PROCEDURE_CODE: _CODE},
+    _REQUEST_ATTRIBUTES: {
+        CHARACTER_SET: WHOLE,
+        _REQUESTED_PROCEDURE_CODE: _CODE,
+        **dict.fromkeys(_REQUEST_TEXTS, WHOLE),
+    },
     _CONCEPT_NAME: _CODE,
     _DOCUMENT: DOCUMENT_START,
     _WAVEFORM: {_WAVEFORM_DATA: 1},
@@ -152,6 +159,7 @@ def _shared(found: Found, transfer_syntax: str, *, big_endian: bool) -> dict[str
             values[name] = int.from_bytes(found[tag][:2], "big" if big_endian else "little")
     if _REQUESTED_PROCEDURE_CODE in found or _REQUEST_ATTRIBUTES in found:
         values["requested_procedure_codes"] = _requested_codes(found, codecs)
+        values["requests"] = _requests(found.get(_REQUEST_ATTRIBUTES, []), codecs)
     return values
 
 
@@ -189,6 +197,15 @@ def _requested_codes(found: Found, codecs: tuple[str, ...]) -> tuple[CodeItem, .
         _terms, own = _character_set(request, codecs)
         codes.extend(_codes(request.get(_REQUESTED_PROCEDURE_CODE, []), own))
     return tuple(codes)
+
+
+def _requests(items: list[Found], codecs: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """What each request is called."""
+    said = []
+    for item in items:
+        _terms, own = _character_set(item, codecs)
+        said.append(tuple(text(item.get(tag, b""), own) for tag in _REQUEST_TEXTS))
+    return tuple(said)
 
 
 def _issuer(items: list[Found], codecs: tuple[str, ...]) -> tuple[str, str, str]:

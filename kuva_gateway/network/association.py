@@ -15,7 +15,7 @@ from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import NetworkError, NoContext, ProtocolViolation, Stopped
 from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.pdus import UNEXPECTED_PDU, fragments
-from kuva_gateway.network.records import AcceptedContext, ActionAnswer, StoreAnswer, Traffic
+from kuva_gateway.network.records import AcceptedContext, ActionAnswer, FindAnswer, StoreAnswer, Traffic
 from kuva_gateway.network.sending import Part, length_of, send_parts
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
@@ -24,6 +24,7 @@ from kuva_gateway.network.wire import Wire
 
 _ids = itertools.count(1)
 _MOST_MESSAGE_ID = 65_535
+_PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.5
 _LONG_WRITE = 65_536  # bytes; before a longer one it is worth a look whether the peer still listens
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -169,6 +170,62 @@ class Association(Wire):
         answer, _ = self._exchange(context, command, source=data)
         self._instances_sent += 1
         return StoreAnswer(status=answer.status or 0, comment=answer.error_comment, offending=answer.offending)
+
+    def find(self, context: AcceptedContext, identifier: bytes) -> Iterator[FindAnswer]:
+        """C-FIND (PS3.4 C.4.1): each response as it comes, the final one last.
+
+        Whoever stops asking before that cancels the query (C-CANCEL), and what is on its way is dropped.
+
+        Raises
+        ------
+        NetworkError
+            The association ended, or an answer did not come in time.
+        """
+        command = Command(
+            field=commands.C_FIND_RQ,
+            affected_class=context.abstract_syntax,
+            priority=commands.PRIORITY_MEDIUM,
+            has_data_set=True,
+            message_id=next(self._message_ids),
+        )
+        self._send_find(context, command, identifier)
+        final = False
+        try:
+            while not final:
+                answer = self._next_found(command)
+                final = answer.status not in _PENDING
+                yield answer
+        finally:
+            if not final and not self.over:
+                self._send_find(context, Command(field=commands.C_CANCEL_RQ, responded_to=command.message_id), None)
+                while self._next_found(command).status in _PENDING:
+                    pass
+
+    def _send_find(self, context: AcceptedContext, command: Command, identifier: bytes | None) -> None:
+        try:
+            self.write_message(context, command, identifier)
+        except NetworkError as error:
+            self._broken(error)
+            raise
+
+    def _next_found(self, command: Command) -> FindAnswer:
+        """The next response to a C-FIND; events that come before it are looked after."""
+        try:
+            patience = Allowance("response", self.timers.response)
+            while True:
+                where, answer, allowance = self.read_command(patience)
+                if answer.is_response:
+                    break
+                self._meanwhile(where, answer, allowance)
+            if not _answers(answer, command):
+                raise ProtocolViolation("a response to another request than ours", source=0)
+            data_set = self.collect_data_set(where, allowance) if answer.has_data_set else None
+        except NetworkError as error:
+            self._broken(error)
+            raise
+        return FindAnswer(
+            status=answer.status or 0, comment=answer.error_comment, offending=answer.offending, data_set=data_set
+        )
 
     def action(
         self, context: AcceptedContext, *, sop_class: str, sop_instance: str, action_type: int, data_set: bytes | None

@@ -149,6 +149,16 @@ class StoreAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindAnswer:
+    """One response to a C-FIND: pending with its identifier, or final."""
+
+    status: int
+    comment: str = ""
+    offending: tuple[int, ...] = ()
+    data_set: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionAnswer:
     """What the peer answered to an N-ACTION or an N-EVENT-REPORT."""
 

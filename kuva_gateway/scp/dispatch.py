@@ -147,6 +147,10 @@ class Dispatcher:
             or model.service is not _QUERIES[command.field]
         ):
             return (refuse(statuses.CLASS_NOT_SUPPORTED, f"{command.name} with another SOP class than its context's"),)
+        if command.field == C_FIND_RQ:
+            from kuva_gateway.scp.find import find
+
+            return find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
         return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)
 
     def closed(self, association: Association, how: str) -> None:

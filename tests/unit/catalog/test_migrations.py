@@ -12,6 +12,7 @@ from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from kuva_gateway.catalog import migrations
 from kuva_gateway.catalog.database import Catalog, utc_now
+from kuva_gateway.catalog.name_search import make_name_search
 from kuva_gateway.catalog.queue_models import TABLES
 from kuva_gateway.catalog.stats import stats
 from kuva_gateway.errors import NotFoundError, RefusedError
@@ -48,6 +49,7 @@ def of_models(catalog: Catalog) -> list[Any]:
             table._meta.without_rowid &= not catalog.postgresql
         with database.bind_ctx(TABLES):
             database.create_tables(TABLES)
+        make_name_search(database, postgresql=catalog.postgresql)
     finally:
         for table, value in without_rowid.items():
             table._meta.without_rowid = value

@@ -104,6 +104,7 @@ def header_of(data_set: Dataset, syntax: str) -> Header:
         series_number=get("SeriesNumber").strip(),
         series_description=get("SeriesDescription"),
         series_date=get("SeriesDate"),
+        series_time=get("SeriesTime"),
         body_part=get("BodyPartExamined"),
         laterality=get("Laterality"),
         institution_name=get("InstitutionName"),
@@ -122,6 +123,14 @@ def header_of(data_set: Dataset, syntax: str) -> Header:
         document_starts=(data_set.get("EncapsulatedDocument") or b"")[:5].decode("latin-1").replace("\0", "\ufffd"),
         document_title_code=title[0] if title else None,
         request_priority=get("RequestedProcedurePriority"),
+        requests=tuple(
+            (
+                _text(request.get("RequestedProcedureID")),
+                _text(request.get("ScheduledProcedureStepID")),
+                _text(request.get("AccessionNumber")),
+            )
+            for request in requests
+        ),
     )
 
 

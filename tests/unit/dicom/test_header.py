@@ -25,6 +25,8 @@ PER_INSTANCE = {
     "number_of_frames",
     "body_part",
     "laterality",
+    "series_time",
+    "requests",
 }
 
 
@@ -35,6 +37,7 @@ def _strategy(name: str, kind: str) -> st.SearchStrategy[object]:
         "tuple[str, ...]": st.lists(TEXT, max_size=3).map(tuple),
         "tuple[CodeItem, ...]": st.lists(CODES, max_size=3).map(tuple),
         "CodeItem | None": st.none() | CODES,
+        "tuple[tuple[str, str, str], ...]": st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=2).map(tuple),
     }[kind]
 
 
