@@ -19,7 +19,6 @@ LONGEST = 1024
 _WILD = re.compile(r"[*?]")
 _STARS = re.compile(r"\*{2,}")
 _SPECIAL = re.compile(r"([\\%_])")
-NOTHING = Condition(sql="1 = 0")
 
 
 class WrongKeyError(ValueError):
@@ -45,8 +44,9 @@ def match(attribute: Attribute, value: Value, *, postgresql: bool, accents: bool
     """
     kind, column = attribute.kind, attribute.column
     if kind is Kind.SEQUENCE:
-        items = value if isinstance(value, tuple) else ()
-        return _sequence(attribute, items[0], postgresql) if items else NOTHING
+        if not isinstance(value, tuple):
+            raise WrongKeyError("a value where a sequence should be")
+        return _sequence(attribute, value[0], postgresql)
     if not isinstance(value, str):
         raise WrongKeyError("a sequence where a value should be")
     if kind is Kind.UID:

@@ -236,10 +236,10 @@ def prepare(identifier: Identifier, restriction: Condition, *, accents: bool, ne
             unsupported = True
             continue
         wanted[tag] = None
+        unsupported |= _has_unknown_members(attribute, value)
         if matching.is_universal(value):
             continue
-        if attribute.kind is Kind.COUNT or _has_unknown_members(attribute, value):
-            unsupported = True
+        unsupported |= attribute.kind is Kind.COUNT
         if attribute.kind is not Kind.COUNT:
             keys[tag] = value
     return Search(
