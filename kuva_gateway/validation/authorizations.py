@@ -9,17 +9,15 @@ finding names the nearest cause.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from kuva_gateway.clinical.authorizations import OCCUPATIONAL, Authorization
 from kuva_gateway.clinical.identifiers import normalise_hetu, organisation_of
 from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts
 from kuva_gateway.validation.findings import Fault
-from kuva_gateway.validation.identity import differ_in_separator
+from kuva_gateway.validation.identity import day_of, differ_in_separator
 from kuva_gateway.validation.parties import KINDS, Register, own_keepers, producers, registers
-
-_DIGITS_OF_A_DATE = 8
 
 
 def judge_right_to_store(facts: StudyFacts) -> Iterator[Fault]:
@@ -50,7 +48,7 @@ def _judge(facts: StudyFacts, producer: str, register: Register) -> Iterator[Fau
         yield Fault(rule="OSV-01", message=message, where="authorization", values=values, quoted=quoted)
         return
     of_register = [one for one in counting if _same_specifier(one, register)]
-    ids = {normalise_hetu(one.header.patient_id) for one in facts.sets} - {""}
+    ids = _patients(facts)
     fitting = [one for one in of_register if not one.patient_id or one.patient_id in ids]
     if not fitting:
         separator = any(differ_in_separator(one.patient_id, other) for one in of_register for other in ids)
@@ -76,7 +74,7 @@ def _judge_days(facts: StudyFacts, fitting: Sequence[Authorization], producer: s
     """OSV-02: the study's days and the day of delivery; the one that need not hold only warns."""
     wanted = facts.parties.valid_on
     texts = sorted({one.header.study_date for one in facts.sets} - {""})
-    days = [_day(text) for text in texts]
+    days = [day_of(text.replace(".", "")) for text in texts]
     covered = bool(days) and all(day is not None and any(one.valid_on(day) for one in fitting) for day in days)
     periods = ", ".join(sorted({f"{one.valid_from}–{one.valid_to}" for one in fitting})[-3:])
     values = {"producer": producer, "periods": periods}
@@ -101,11 +99,21 @@ def _judge_days(facts: StudyFacts, fitting: Sequence[Authorization], producer: s
         )
 
 
-def _day(text: str) -> date | None:
-    digits = text.replace(".", "")
-    if len(digits) != _DIGITS_OF_A_DATE or not (digits.isascii() and digits.isdigit()):
-        return None
-    try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return None
+def turning_days(facts: StudyFacts) -> Iterator[date]:
+    """The days on which an authorization that may matter begins, or is over: OSV-02 may then read otherwise."""
+    ids = _patients(facts)
+    sent_by = set(producers(facts.parties))
+    for one in facts.parties.authorizations:
+        authorization = one.authorization
+        if not one.counts or authorization.producer not in sent_by:
+            continue
+        if authorization.patient_id and authorization.patient_id not in ids:
+            continue
+        if authorization.valid_from is not None and authorization.valid_to is not None:
+            yield authorization.valid_from
+            if authorization.valid_to < date.max:
+                yield authorization.valid_to + timedelta(days=1)
+
+
+def _patients(facts: StudyFacts) -> set[str]:
+    return {normalise_hetu(one.header.patient_id) for one in facts.sets} - {""}

@@ -34,7 +34,13 @@ def judge_membership(facts: StudyFacts) -> Iterator[Fault]:
         for provider in facts.parties.providers:
             if provider.keeps(keeper) and provider.joined > facts.today:
                 values = {"provider": provider.name, "joined": provider.joined.isoformat()}
-                yield Fault(rule="ORG-02", message="not_joined", where=where, values=values)
+                yield Fault(
+                    rule="ORG-02",
+                    message="not_joined",
+                    where=where,
+                    values=values,
+                    look_again_on=provider.joined,
+                )
 
 
 def _keepers(facts: StudyFacts) -> dict[str, str]:

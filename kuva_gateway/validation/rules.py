@@ -118,7 +118,7 @@ def judge(facts: StudyFacts, severities: Mapping[str, Severity] | None = None, l
     """
     discretion = Discretion(facts)
     findings: dict[Finding, None] = {}
-    days = []
+    days = [day for day in authorizations.turning_days(facts) if day > facts.today]
     for fault in (fault for check in (*_OF_ONE_INSTANCE, *_OF_A_STUDY) for fault in check(facts)):
         severity = severity_of(fault, severities or {})
         if severity == "off":

@@ -11,6 +11,7 @@ from kuva_gateway.catalog.authorizations import KeptAuthorization
 from kuva_gateway.clinical.providers import Provider
 from kuva_gateway.validation.facts import StudyFacts
 from kuva_gateway.validation.parties import Parties, Sender
+from kuva_gateway.validation.rules import judge
 from tests.authorizations import KEEPER, ORGANISER, PRODUCER, authorization
 from tests.unit.validation.known import HETU, OTHER_HETU, TODAY, document, facts, found, header
 
@@ -180,6 +181,25 @@ def test_on_the_day_on_which_it_begins_it_is_valid() -> None:
     assert said(study(one, valid_on="both", today=date(2026, 11, 23))) == [("OSV-02", "hold")]
 
 
+@pytest.mark.parametrize(
+    ("valid", "day"),
+    [
+        (("20240101", "20261231"), date(2027, 1, 1)),
+        (("20261201", "20261231"), date(2026, 12, 1)),
+        (("20240101", "20261121"), None),
+        (("20240101", "99991231"), None),
+    ],
+    ids=["when it is over", "when it begins", "over already", "for ever"],
+)
+def test_the_study_is_judged_again_on_the_day_on_which_an_authorization_turns(valid: Any, day: date | None) -> None:
+    assert judge(study(kept(valid=valid))).look_again_on == day
+
+
+def test_no_day_of_another_patients_authorization_or_of_one_that_does_not_count_matters() -> None:
+    one = study(kept(patient=OTHER_HETU), kept(invalidated=True), kept(producer="1.2.246.10.777.10.0"))
+    assert judge(one).look_again_on is None
+
+
 def test_the_finding_names_the_day_and_the_validity() -> None:
     finding = found(study(kept(valid=("20240305", "20270101"))))[0]
     assert "2024-03-04" in finding.message
@@ -242,6 +262,7 @@ def test_a_provider_that_has_not_joined_is_told(oid: str | None, joined: date, s
     provider = Provider(name="Testin hyvinvointialue", sector="public", joined=joined, oid=oid)
     one = facts(documents=papers(), parties=Parties(providers=(provider,)))
     findings = found(one, *ORG)
+    assert judge(one).look_again_on == (joined if severities else None)
     assert [finding.severity for finding in findings] == severities
     assert all("Testin hyvinvointialue" in finding.message for finding in findings)
 
