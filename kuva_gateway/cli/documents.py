@@ -90,8 +90,10 @@ def show(invocation: Invocation, identifier: str) -> None:
 def explain(invocation: Invocation, file: Path) -> None:
     """Say what the extraction profile finds in a file, by which rule and in which line."""
     from kuva_gateway.clinical.documents import explain_document
+    from kuva_gateway.intake.documents import read_document
     from kuva_gateway.parts import document_profile
 
-    found = explain_document(file.read_bytes(), document_profile(invocation.configuration()))
+    profile = document_profile(invocation.configuration())
+    found = explain_document(read_document(file, profile), profile)
     rows = [{"field": one.field, "value": one.value, "rule": one.rule, "line": one.line} for one in found]
     emit_rows(invocation, rows, [("field", "field"), ("value", "value"), ("rule", "rule"), ("line", "line")])

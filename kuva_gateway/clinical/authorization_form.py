@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from kuva_gateway.clinical.authorizations import OCCUPATIONAL, Authorization, AuthorizationError, Kind, Register
+from kuva_gateway.clinical.authorizations import OCCUPATIONAL, VIEW, Authorization, AuthorizationError, Kind, Register
 from kuva_gateway.clinical.cda import FI, V3, attribute, line_of, text_of
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.clinical.documents import DocumentError, ImagingDocument
@@ -22,7 +22,6 @@ from kuva_gateway.clinical.identifiers import HETU_ROOT, IdentifierError, is_oid
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-VIEW: Final = "362"
 VIEWS: Final = "1.2.246.537.6.12.2002"
 """Code system of views; the form's fields are numbered in ``1.2.246.537.6.12.2002.362``."""
 MAXIMUM_BYTES: Final = 2 * 1024 * 1024

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["patient", "population"]
 
+VIEW: Final = "362"
+"""Code of the view by which a document says that it is an authorization."""
 OCCUPATIONAL: Final = "4"
 """Register of occupational health care: it is told apart by a specifier, the employer's business id or a person's."""
 

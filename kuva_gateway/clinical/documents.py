@@ -49,6 +49,8 @@ class ImagingDocument:
         As written (HL7 TS: ``yyyymmddhhmmss``, may have a zone).
     recognised
         Whether one of the template ids is a known imaging template.
+    views
+        Codes of the table of contents: what the document says that it is.
     study_uids
         Every UID that may name a study: it does when it equals a Study Instance UID.
     accessions
@@ -79,6 +81,7 @@ class ImagingDocument:
     accessions: tuple[tuple[str, str], ...] = ()
     procedure_codes: tuple[str, ...] = ()
     title: str = ""
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,7 @@ class Extraction:
             accessions=self._accessions(),
             procedure_codes=self._many("procedure_codes", self._codes()),
             title=self._one("title", self._title()),
+            views=self._many("views", self._views()),
         )
 
     # -- telling what was found ---------------------------------------------------------------------------------------
@@ -205,6 +206,11 @@ class Extraction:
     def _title(self) -> Iterator[_Text]:
         for element in self._root.findall(f"{V3}title"):
             yield _Text(text_of(element), "title", line_of(element))
+
+    def _views(self) -> Iterator[_Text]:
+        for header in self._header:
+            for element in header.iter(f"{FI}contentsCode"):
+                yield _Text(attribute(element, "code"), "hl7fi:contentsCode/@code", line_of(element))
 
     # -- the kind -----------------------------------------------------------------------------------------------------
 

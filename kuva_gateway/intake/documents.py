@@ -17,6 +17,7 @@ from typing import Final
 from kuva_gateway.catalog import documents as catalog_documents
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import Added
+from kuva_gateway.clinical.authorizations import VIEW as AUTHORIZATION
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.clinical.documents import DocumentError, parse_document
 from kuva_gateway.intake.drop_folder import DropFolder, Outcome
@@ -50,12 +51,17 @@ def import_document(
         When the catalog is away: try again later.
     """
     profile = profile or Profile()
+    data = read_document(path, profile)
+    return import_document_bytes(catalog, data, kept_in=kept_in, profile=profile, received_at=now())
+
+
+def read_document(path: Path, profile: Profile) -> bytes:
+    """A file's bytes, not more than one beyond what ``profile`` takes; raises DocumentError when it cannot be read."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(profile.maximum_bytes + 1)
+            return stream.read(profile.maximum_bytes + 1)
     except OSError as error:
         raise DocumentError(f"the file cannot be read: {error.strerror}") from None
-    return import_document_bytes(catalog, data, kept_in=kept_in, profile=profile, received_at=now())
 
 
 def import_document_bytes(
@@ -63,6 +69,8 @@ def import_document_bytes(
 ) -> Added:
     """Read, keep and catalogue a document's bytes; raises as above, and OSError when they cannot be kept."""
     document = parse_document(data, profile)
+    if AUTHORIZATION in document.views:
+        raise DocumentError("this is a service-purchase authorization: drop it into authorizations/incoming")
     digest = hashlib.sha256(data).hexdigest()
     catalog_documents.check_known(catalog, document, digest)
     name = keep(data, digest, kept_in)

@@ -55,6 +55,7 @@ def test_everything_in_the_header_and_the_body_is_read() -> None:
         accessions=(("1.2.246.10.99999984.99", "A1"),),
         procedure_codes=("AA1AD",),
         title=f"{TITLES['request']} ({MARK})",
+        views=("SYN",),
     )
 
 

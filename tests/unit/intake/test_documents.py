@@ -13,9 +13,10 @@ from kuva_gateway.catalog import documents as catalog_documents
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.clinical.document_profile import Profile
 from kuva_gateway.clinical.documents import DocumentError
-from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.errors import CatalogUnavailableError, RefusedError
 from kuva_gateway.intake.documents import document_drop_folder, import_document, keep
 from kuva_gateway.intake.drop_folder import DropFolder
+from tests.authorizations import build_authorization
 from tests.documents import build_document
 
 NOW = datetime(2024, 3, 4, 10, 15, tzinfo=UTC)
@@ -158,3 +159,59 @@ def test_while_the_catalog_is_away_documents_wait_in_the_folder(tmp_path: Path, 
     finally:
         other.close()
         catalog.close()
+
+
+BILLION_LAUGHS = b'<!DOCTYPE a [<!ENTITY b "bbbb">]><ClinicalDocument xmlns="urn:hl7-org:v3">&b;</ClinicalDocument>'
+BAD = {
+    "empty.xml": (b"", "the file is empty"),
+    "words.xml": (b"not XML at all", "line 1: the XML is not well-formed"),
+    "pdf.xml": (b"%PDF-1.4", "line 1: the XML is not well-formed"),
+    "html.xml": (b"<html/>", "line 1: the root element is not ClinicalDocument"),
+    "encrypted.xml": (
+        b'<EncryptedData xmlns="http://www.w3.org/2001/04/xmlenc#"/>',
+        "line 1: the document is encrypted; only plain ones can be read",
+    ),
+    "dtd.xml": (b"<!DOCTYPE a><a/>", "line 1: a document type declaration (DTD) is not allowed"),
+    "entities.xml": (BILLION_LAUGHS, "line 1: a document type declaration (DTD) is not allowed"),
+    "truncated.xml": (build_document(oid=OID)[:-40], "the XML is not well-formed"),
+    "half-utf-16.xml": (build_document(oid=OID).decode().encode("utf-16")[:-41], "the XML is not well-formed"),
+    "authorization.xml": (build_authorization(), "this is a service-purchase authorization"),
+}
+
+
+def test_each_bad_document_gets_one_line_in_the_rejected_folder_and_changes_nothing(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    dropping = folder(catalog, tmp_path)
+    for name, (data, _) in BAD.items():
+        (tmp_path / "incoming" / name).write_bytes(data)
+    with (tmp_path / "incoming" / "huge.xml").open("wb") as stream:
+        stream.truncate(500 * 1024 * 1024)
+    dropping.scan()
+    assert {one.what for one in dropping.scan()} == {"rejected"}
+    for name, why in [*((name, why) for name, (_, why) in BAD.items()), ("huge.xml", "the file is longer than")]:
+        (line,) = (tmp_path / "rejected" / f"{name}.reason").read_text().splitlines()
+        assert why in line, name
+        assert (tmp_path / "rejected" / name).exists()
+    assert kept(tmp_path / "incoming") == []
+    assert not (tmp_path / "accepted").exists()
+    assert catalog_documents.listing(catalog) == []
+
+
+def test_utf_16_is_an_encoding_like_any_other(catalog: Catalog, tmp_path: Path) -> None:
+    dropping = folder(catalog, tmp_path)
+    (tmp_path / "incoming" / "a.xml").write_bytes(build_document(oid=OID, encoding="UTF-16"))
+    dropping.scan()
+    assert [one.what for one in dropping.scan()] == ["accepted"]
+    assert catalog_documents.show(catalog, OID)["kind"] == "request"
+
+
+def test_other_bytes_under_a_known_oid_are_refused_and_what_was_read_before_stays(
+    catalog: Catalog, file: Path, tmp_path: Path
+) -> None:
+    import_document(catalog, file, kept_in=tmp_path / "accepted")
+    file.write_bytes(build_document(oid=OID, kind="report", study_uid="2.25.1", accession="A1"))
+    with pytest.raises(RefusedError, match=f"the document {OID} is here with other content"):
+        import_document(catalog, file, kept_in=tmp_path / "accepted")
+    assert catalog_documents.show(catalog, OID)["kind"] == "request"
+    assert len(kept(tmp_path / "accepted")) == 1
