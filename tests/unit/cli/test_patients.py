@@ -110,3 +110,19 @@ def test_config_check_names_every_fault_of_a_mapping_file_and_codes_that_are_not
     mapping.write_text("local;code\nA;GD1AD\nB;ZZ9ZZ\n")
     assert main(["config", "check"]) == 0
     assert f"{mapping}, line 3: the code ZZ9ZZ is not in the code list" in capsys.readouterr().err
+
+
+def test_on_a_terminal_both_ids_are_asked_for(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(f"T-9\n{HETU}\n"))
+    capsys.readouterr()
+    assert main(["patients", "link", *BY]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.endswith("linked: 0 studies amended, 0 delivered before\n")
+    assert "old id" in shown.out + shown.err
+    assert "new id" in shown.out + shown.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
 import tracemalloc
 import zlib
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from kuva_gateway.dicom.amendments import Amendment, issuer_items
 from kuva_gateway.dicom.syntaxes import DEFLATED, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.outgoing import open_outgoing
 from kuva_gateway.network.sending import FileSlice, Part, length_of, send_parts
+from tests.support import dcmtk, dcmtk_environment
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import CT, Shelf, Stored
 from tests.unit.forward.test_deliver import send
@@ -189,3 +191,19 @@ def test_parts_come_out_as_they_are_in_fragments_of_any_size(sizes: list[tuple[b
     assert got == content[:at]
     assert length_of(parts) == at
     assert last == 2
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED])
+def test_dcmtk_reads_an_amended_instance_without_a_word_of_complaint(
+    shelf: Shelf, tmp_path_factory: pytest.TempPathFactory, syntax: str
+) -> None:
+    stored = deflated(shelf, packed_image(b"ab" * 500)) if syntax == DEFLATED else shelf.put(1, syntax=syntax)
+    path = tmp_path_factory.mktemp("amended") / "amended.dcm"
+    with open_outgoing(shelf.open, amended(stored)) as parts:
+        path.write_bytes(part10.preamble_and_meta(CT, stored.sop_instance, syntax) + joined(parts))
+    command = [dcmtk("dcmdump"), "+P", "0010,0020", "+P", "0400,0561", str(path)]
+    done = subprocess.run(command, env=dcmtk_environment(), capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == ""
+    assert "[010594Y9032]" in done.stdout
+    assert "[TEST]" in done.stdout
+    assert "[CORRECT]" in done.stdout
