@@ -6,7 +6,6 @@ Keeps these parts for the daemon, which starts and stops them as one. Promises t
 from __future__ import annotations
 
 import random
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,6 @@ from kuva_gateway.catalog import rejections
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration, Peer
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.forward.call import Call
 from kuva_gateway.queue.answering import Answering, Asker
 from kuva_gateway.queue.backoff import Schedule
 from kuva_gateway.queue.notes import Notes
@@ -64,11 +62,10 @@ class Aftercare:
         self._spool = spool
         self._hands = hands
         self._notes = Notes()
-        tls = parts.client_tls(configuration)
         self.answering = Answering(
             catalog,
             spool,
-            {peer.name: _asker(configuration, peer, tls) for peer in configuration.peers if "commit" in peer.allow},
+            {peer.name: _asker(configuration, peer) for peer in configuration.peers if "commit" in peer.allow},
             ae_title=configuration.ae_title,
             indexed=hands.indexed,
             now=now,
@@ -115,27 +112,11 @@ class Aftercare:
         return Room(free=self._spool.free_bytes(), total=self._spool.space.total_bytes())
 
 
-def _asker(configuration: Configuration, peer: Peer, tls: ssl.SSLContext | None) -> Asker:
+def _asker(configuration: Configuration, peer: Peer) -> Asker:
     """How a peer that may ask for storage commitment is told."""
     return Asker(
-        call=_call(configuration, peer, tls),
+        call=parts.call_peer(configuration, peer),
         when_archived=peer.commit_when == "archived",
         schedule=Schedule.parse(peer.commit_retry),
         give_up_after=timedelta(seconds=peer.commit_give_up_after),
-    )
-
-
-def _call(configuration: Configuration, peer: Peer, tls: ssl.SSLContext | None) -> Call | None:
-    """How a peer is called, with TLS if it must use it itself; None: nobody knows where it is."""
-    if peer.host is None or peer.port is None:
-        return None
-    return Call(
-        name=peer.name,
-        host=peer.host,
-        port=peer.port,
-        called_ae=peer.ae_title,
-        calling_ae=configuration.ae_title,
-        tls=tls if peer.require_tls else None,
-        timers=parts.timers(configuration),
-        limits=parts.limits(configuration),
     )

@@ -407,6 +407,34 @@ def make_note(configuration: Configuration, code: str, uid: str, now: datetime) 
     return partial(write_note, code=code, uid=uid, series_uid=new_uid(), at=at, device=device)
 
 
+def call_peer(configuration: Configuration, peer: Peer) -> Call | None:
+    """How a peer is called, with TLS where it must use that itself; None: nobody knows where it is."""
+    from kuva_gateway.forward.call import Call
+
+    if peer.host is None or peer.port is None:
+        return None
+    return Call(
+        name=peer.name,
+        host=peer.host,
+        port=peer.port,
+        called_ae=peer.ae_title,
+        calling_ae=configuration.ae_title,
+        tls=client_tls(configuration) if peer.require_tls else None,
+        timers=timers(configuration),
+        limits=limits(configuration),
+    )
+
+
+def make_callee(configuration: Configuration) -> Callable[[str], Call | None]:
+    """AE title to the peer that is called so, for C-MOVE: the first with a host and a port."""
+
+    def callee(ae_title: str) -> Call | None:
+        calls = (call_peer(configuration, peer) for peer in configuration.peers if peer.ae_title == ae_title)
+        return next((call for call in calls if call is not None), None)
+
+    return callee
+
+
 def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> PartiesOf:
     """What is known of those who sent a study and of those whose it is; without a catalog only the configuration."""
     from kuva_gateway.catalog import authorizations, providers
@@ -544,27 +572,20 @@ def echo_target(configuration: Configuration, name: str) -> float:
 
     destination, peer = configuration.destination(name), configuration.peer(name)
     if destination is not None:
-        host, port, called, calling = (
-            destination.host,
-            destination.port,
-            destination.ae_title,
-            destination.calling_ae_title,
+        call: Call | None = Call(
+            name=name,
+            host=destination.host,
+            port=destination.port,
+            called_ae=destination.ae_title,
+            calling_ae=destination.calling_ae_title or configuration.ae_title,
+            tls=client_tls(configuration) if destination.tls else None,
+            timers=timers(configuration),
+            limits=limits(configuration),
         )
-        context = client_tls(configuration) if destination.tls else None
-    elif peer is not None and peer.host is not None and peer.port is not None:
-        host, port, called, calling, context = peer.host, peer.port, peer.ae_title, None, None
     else:
+        call = None if peer is None else call_peer(configuration, peer)
+    if call is None:
         raise RefusedError(f"{name[:40]} has no host and port in the configuration")
-    call = Call(
-        name=name,
-        host=host,
-        port=port,
-        called_ae=called,
-        calling_ae=calling or configuration.ae_title,
-        tls=context,
-        timers=timers(configuration),
-        limits=limits(configuration),
-    )
     begun = time.perf_counter()
     found = echo(call)
     if not found.stored:

@@ -31,6 +31,7 @@ def make_services(
         on_commitment_result=on_commitment_result,
         commitment_requests=commitment_requests,
         lookup=lookup,
+        callee=parts.make_callee(configuration),
         log=log.get_logger("scp"),
     )
 

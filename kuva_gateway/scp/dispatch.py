@@ -6,8 +6,8 @@ Promises one log line for each association that came in, with what it did and ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import statuses
@@ -39,6 +39,13 @@ from kuva_gateway.scp.refusal import refuse
 from kuva_gateway.scp.store import Immediate, OnReceipt, Store, StoreSink
 from kuva_gateway.spool import Spool
 
+if TYPE_CHECKING:
+    from kuva_gateway.forward.call import Call
+    from kuva_gateway.scp.retrieval import Retrieval
+
+Callee = Callable[[str], "Call | None"]
+"""AE title to how it is called; None: no peer with that title can be called."""
+
 _QUERIES = {C_FIND_RQ: Service.FIND, C_MOVE_RQ: Service.MOVE, C_GET_RQ: Service.GET}
 
 
@@ -57,6 +64,8 @@ class Dispatcher:
         Takes what peers ask us to commit to.
     lookup
         The catalog and the rest that queries and retrieval need; None where there is no catalog: neither is offered.
+    callee
+        AE title to the peer that is called for a C-MOVE.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Dispatcher:
         on_commitment_result: OnCommitmentResult,
         commitment_requests: CommitmentRequests,
         lookup: Lookup | None = None,
+        callee: Callee = lambda ae_title: None,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
@@ -79,6 +89,8 @@ class Dispatcher:
         self._commitment_requests = commitment_requests
         self._configuration = configuration
         self._lookup = lookup
+        self._callee = callee
+        self._open_file = spool.open_instance
         self._store = Store(
             spool,
             is_storage=self._policy.is_storage,
@@ -147,11 +159,23 @@ class Dispatcher:
             or model.service is not _QUERIES[command.field]
         ):
             return (refuse(statuses.CLASS_NOT_SUPPORTED, f"{command.name} with another SOP class than its context's"),)
-        if command.field == C_FIND_RQ:
+        if model.service is Service.FIND:
             from kuva_gateway.scp.find import find
 
             return find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
-        return (refuse(statuses.UNRECOGNISED_OPERATION, f"{command.name} is not offered"),)
+        return self._retrieval(lookup).answer(association, context, command, data_set, model.service)
+
+    def _retrieval(self, lookup: Lookup) -> Retrieval:
+        from kuva_gateway.scp.retrieval import Retrieval
+
+        return Retrieval(
+            lookup,
+            open_file=self._open_file,
+            callee=self._callee,
+            lenient=self._configuration.query.lenient,
+            as_received=lambda peer: False,
+            log=self._log,
+        )
 
     def closed(self, association: Association, how: str) -> None:
         """The association is over: its one line."""

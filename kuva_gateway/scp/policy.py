@@ -30,6 +30,7 @@ ASSOCIATIONS_OF_A_DESTINATION = 20
 """Associations that a destination which is no peer may have open at a time."""
 
 _PLAIN_SYNTAXES = frozenset({syntaxes.IMPLICIT_LITTLE, syntaxes.EXPLICIT_LITTLE, syntaxes.EXPLICIT_BIG})
+_AS_STORED = (syntaxes.EXPLICIT_LITTLE, syntaxes.IMPLICIT_LITTLE)
 _NOT_SUPPORTED = Answer(result=ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
 # PS3.8 9.3.4: rejected-permanent, by the service user; 3 calling, 7 called AE title not recognized.
@@ -118,11 +119,23 @@ class Policy:
                 proposed = request.extended.get(context.abstract_syntax)
                 agreed = None if proposed is None else answer_negotiation(proposed, model.service)
                 return self._choose(context, _PLAIN_SYNTAXES, extended=agreed)
-            if context.abstract_syntax in self._storage and "store" in allow:
-                return self._choose(context, syntaxes.ACCEPTED)
+            if context.abstract_syntax in self._storage:
+                return self._answer_storage(context, request.roles.get(context.abstract_syntax), allow)
             return _NOT_SUPPORTED
 
         return answer
+
+    def _answer_storage(self, context: ProposedContext, wanted: Role | None, allow: Collection[str]) -> Answer:
+        """A context for what the peer stores, for what it gets by C-GET (as SCP: PS3.4 C.5.3.1), or for both.
+
+        What a peer gets goes as it is stored, mostly uncompressed: that comes first where the peer offers a choice.
+        """
+        gets = wanted is not None and wanted.scp and "get" in allow
+        stores = "store" in allow and (wanted is None or wanted.scu)
+        if not (gets or stores):
+            return _NOT_SUPPORTED
+        role = Role(scu=stores, scp=True) if gets else None
+        return self._choose(context, syntaxes.ACCEPTED, role, as_stored=not stores)
 
     def _choose(
         self,
@@ -130,8 +143,10 @@ class Policy:
         supported: Collection[str],
         role: Role | None = None,
         extended: bytes | None = None,
+        as_stored: bool = False,
     ) -> Answer:
-        chosen = syntaxes.choose(context.transfer_syntaxes, self._preference, supported)
+        preference = _AS_STORED if as_stored else self._preference
+        chosen = syntaxes.choose(context.transfer_syntaxes, preference, supported)
         if chosen is None:
             return Answer(result=TRANSFER_SYNTAXES_NOT_SUPPORTED)
         return Answer(transfer_syntax=chosen, role=role, extended=extended)

@@ -91,6 +91,8 @@ class Store:
 
     def _refusal(self, context: AcceptedContext, command: Command) -> Response | None:
         """What the command alone tells (PS3.7 9.1.1.1)."""
+        if not context.scp:
+            return refuse(statuses.NOT_AUTHORISED, "this context is for what is sent to you by C-GET")
         if not self._is_storage(context.abstract_syntax):
             return refuse(statuses.NOT_AUTHORISED, "C-STORE is not allowed on this presentation context")
         if command.affected_class != context.abstract_syntax:

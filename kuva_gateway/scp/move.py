@@ -1,0 +1,165 @@
+"""C-MOVE (PS3.4 C.4.2): what is asked for goes to a peer that the configuration knows, on associations of ours.
+
+The sub-operations are made on a thread of their own; the association's thread tells the asker how far they are, hears
+C-CANCEL and an end of the association, and never leaves the asker without a word for more than some seconds.
+Promises that no thread and no connection outlives the request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from time import monotonic
+
+from kuva_gateway.errors import DeferredError
+from kuva_gateway.forward.call import Call, judge_break, judge_call
+from kuva_gateway.forward.contexts import Pair, split
+from kuva_gateway.forward.outcome import Outcome, Scope
+from kuva_gateway.forward.outgoing import Sendable
+from kuva_gateway.network.association import Association
+from kuva_gateway.network.errors import NetworkError
+from kuva_gateway.network.records import Response
+from kuva_gateway.network.requestor import RequestorAssociation
+from kuva_gateway.scp.asked import Asked
+from kuva_gateway.scp.suboperations import (
+    PENDING_AT_LEAST_EVERY,
+    PENDING_EVERY,
+    TornError,
+    send,
+    sending_contexts,
+)
+
+LISTEN_EVERY = 0.1
+"""Seconds between looks whether the asker cancels or goes away."""
+BREAKS = 3
+"""Associations that may break before the destination is given up."""
+
+
+def answer_move(association: Association, asked: Asked, call: Call) -> Generator[Response, None, None]:
+    """The responses to a C-MOVE-RQ whose sub-operations go to ``call``."""
+    move = _Move(asked, call, (association.calling_ae, asked.message_id))
+    move.start()
+    try:
+        yield from _tell(association, asked, move)
+    finally:
+        move.stop()
+
+
+def _tell(association: Association, asked: Asked, move: _Move) -> Generator[Response, None, None]:
+    said, told = monotonic(), 0
+    while not move.over.wait(LISTEN_EVERY):
+        if association.cancelled(asked.message_id):
+            move.cancel()
+        since, changed = monotonic() - said, asked.counts.done != told
+        if (changed and (not told or since >= PENDING_EVERY)) or since >= PENDING_AT_LEAST_EVERY:
+            told = asked.counts.done
+            yield asked.counts.pending()
+            said = monotonic()
+    if isinstance(move.error, DeferredError):
+        asked.counts.give_up("the catalog is away")
+    elif move.error is not None:
+        raise move.error
+    yield asked.counts.final(asked.transfer_syntax, cancelled=move.cancelled and asked.counts.remaining > 0)
+
+
+class _Move:
+    """The sub-operations. Of the counts, only this one's thread writes."""
+
+    def __init__(self, asked: Asked, call: Call, originator: tuple[str, int]) -> None:
+        self.over = threading.Event()
+        self.cancelled = False
+        self.error: Exception | None = None
+        self._asked = asked
+        self._call = call
+        self._originator = originator
+        self._pairs: frozenset[Pair] = frozenset()
+        self._association: RequestorAssociation | None = None
+        self._breaks = 0
+        self._given_up: Outcome | None = None
+        self._aborting = False
+        self._thread = threading.Thread(target=self._run, name=f"move to {call.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop after the sub-operation in hand."""
+        self.cancelled = True
+
+    def stop(self) -> None:
+        """Return when nothing is under way any more: nobody listens to the counts."""
+        if not self.over.is_set():
+            self.cancelled = self._aborting = True
+            association = self._association
+            if association is not None:
+                association.abort("who asked for it has gone")
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            for page in self._asked.pages():
+                for group in split(page):
+                    for instance in group.instances:
+                        if self.cancelled:
+                            return
+                        if self._given_up is None:
+                            self._asked.counts.note(instance.sop_instance, self._send(frozenset(group.pairs), instance))
+                        else:
+                            self._asked.counts.note(instance.sop_instance, self._given_up)
+                if self._given_up is not None and not self._asked.counts.lists_more:
+                    break
+            self._asked.counts.give_up("no longer there")
+        except Exception as error:
+            self.error = error
+        finally:
+            self._release()
+            self.over.set()
+
+    def _send(self, pairs: frozenset[Pair], instance: Sendable) -> Outcome:
+        """One sub-operation, on the association at hand or a new one."""
+        try:
+            association = self._associated(pairs)
+        except NetworkError as error:
+            return self._give_up(judge_call(error))
+        if self._aborting:
+            association.abort()
+        try:
+            found = send(
+                association,
+                sending_contexts(association),
+                instance,
+                open_file=self._asked.open_file,
+                priority=self._asked.priority,
+                originator=self._originator,
+            )
+        except NetworkError as error:
+            return self._broken(judge_break(error))
+        except TornError as torn:
+            return self._broken(torn.outcome)
+        if found.scope is Scope.DESTINATION and not found.stored:
+            return self._give_up(found)
+        return found
+
+    def _associated(self, pairs: frozenset[Pair]) -> RequestorAssociation:
+        association = self._association
+        if association is None or not association.open or not pairs <= self._pairs:
+            self._release()
+            association = self._association = self._call.associate([(one, (two,)) for one, two in sorted(pairs)])
+            self._pairs = pairs
+        return association
+
+    def _broken(self, found: Outcome) -> Outcome:
+        self._association = None
+        self._breaks += 1
+        return self._give_up(found) if self._breaks >= BREAKS else found
+
+    def _give_up(self, found: Outcome) -> Outcome:
+        """The destination takes nothing (more): so all that remains has failed."""
+        self._given_up = found
+        return found
+
+    def _release(self) -> None:
+        association, self._association = self._association, None
+        if association is not None:
+            association.release()

@@ -1,0 +1,137 @@
+"""C-MOVE and C-GET up to the first sub-operation: the identifier, the barrier, what may be seen and how much it is.
+
+Keeps nothing between requests. Promises one response at least for every request, and one log line for each retrieval
+that came to its sub-operations, with its counts and without patient data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+from kuva_gateway.catalog.retrieval import choose
+from kuva_gateway.catalog.visibility import selection
+from kuva_gateway.dicom import statuses
+from kuva_gateway.dicom.identifier import IdentifierError, read_identifier, retrieval_keys
+from kuva_gateway.dicom.information_model import Negotiated, Service
+from kuva_gateway.errors import DeferredError
+from kuva_gateway.forward.call import Call
+from kuva_gateway.forward.outgoing import OpenFile
+from kuva_gateway.network.association import Association
+from kuva_gateway.network.commands import Command
+from kuva_gateway.network.records import AcceptedContext, Response
+from kuva_gateway.scp.asked import Asked
+from kuva_gateway.scp.get import answer_get
+from kuva_gateway.scp.lookup import Lookup
+from kuva_gateway.scp.move import answer_move
+from kuva_gateway.scp.refusal import refuse
+from kuva_gateway.scp.suboperations import Counts
+
+Callee = Callable[[str], "Call | None"]
+
+
+class Retrieval:
+    """Answers C-MOVE and C-GET.
+
+    Parameters
+    ----------
+    callee
+        The peers that are destinations of a C-MOVE.
+    as_received
+        Whether the peer of a name gets instances without amendments.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        *,
+        open_file: OpenFile,
+        callee: Callee,
+        lenient: bool,
+        as_received: Callable[[str], bool],
+        log: Any,
+    ) -> None:
+        self._lookup = lookup
+        self._open_file = open_file
+        self._callee = callee
+        self._lenient = lenient
+        self._as_received = as_received
+        self._log = log
+
+    def answer(
+        self, association: Association, context: AcceptedContext, command: Command, data_set: bytes, service: Service
+    ) -> Generator[Response, None, None]:
+        """The responses to a request."""
+        begun = datetime.now(UTC)
+        call = self._callee(command.move_destination) if service is Service.MOVE else None
+        if service is Service.MOVE and call is None:
+            yield refuse(statuses.MOVE_DESTINATION_UNKNOWN, "no peer with this AE title can be called from here")
+            return
+        try:
+            asked = self._understand(association, context, command, data_set, service, begun)
+        except IdentifierError as error:
+            yield refuse(error.status, error.comment, *error.offending)
+            return
+        except DeferredError:
+            yield refuse(statuses.CANNOT_COUNT_MATCHES, "the catalog is away for now: ask again")
+            return
+        if isinstance(asked, Response):
+            yield asked
+            return
+        yield from self._sub_operations(association, asked, call)
+
+    def _understand(
+        self,
+        association: Association,
+        context: AcceptedContext,
+        command: Command,
+        data_set: bytes,
+        service: Service,
+        begun: datetime,
+    ) -> Asked | Response:
+        identifier = read_identifier(data_set, context.transfer_syntax, command.affected_class)
+        negotiated = Negotiated.read(context.extended, service)
+        keys = retrieval_keys(identifier, lenient=self._lenient, negotiated=negotiated)
+        refusal = self._lookup.wait(begun)
+        if refusal is not None:
+            return refusal
+        chosen = choose(self._lookup.catalog(), selection(keys, self._lookup.may_see(association.peer)))
+        return Asked(
+            message_id=command.message_id or 0,
+            priority=command.priority or 0,
+            transfer_syntax=context.transfer_syntax,
+            level=identifier.level,
+            counts=Counts(total=chosen.total),
+            open_file=self._open_file,
+            catalog=self._lookup.catalog(),
+            chosen=chosen,
+            as_received=self._as_received(association.peer),
+        )
+
+    def _sub_operations(
+        self, association: Association, asked: Asked, call: Call | None
+    ) -> Generator[Response, None, None]:
+        started, status = monotonic(), None
+        responses = answer_get(association, asked) if call is None else answer_move(association, asked, call)
+        try:
+            for response in responses:
+                status = response.status
+                yield response
+        finally:
+            responses.close()
+            self._log.info(
+                "retrieval",
+                association=association.id,
+                peer=association.peer,
+                to=association.peer if call is None else call.name,
+                query_level=asked.level.name,
+                instances=asked.counts.total,
+                completed=asked.counts.completed,
+                failed=asked.counts.failed,
+                warnings=asked.counts.warning,
+                why=asked.counts.why,
+                status="" if status in (None, statuses.PENDING) else f"{status:04X}",
+                seconds=round(monotonic() - started, 3),
+            )
