@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
     from kuva_gateway.dicom.amendments import Amendment
+    from kuva_gateway.forward.call import Call
     from kuva_gateway.network import Limits, Timers
     from kuva_gateway.validation.automatic import SenderOf
     from kuva_gateway.validation.findings import Refusal, Verdict
