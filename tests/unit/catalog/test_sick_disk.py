@@ -22,7 +22,7 @@ TOLD = ("open_directory", "make_directory", "link", "fsync_directory", "sync_fil
 FOUND = (*TOLD, "names", "in_use", "size", "open_read", "fsync")
 """Steps for one that a listing finds: it is read and made safe again."""
 ONLY_WHEN_RECEIVING = {"open_new", "write", "rename_new", "start_writing", "close", "free_bytes", "truncate"}
-ONLY_BY_THE_CLOCK = {"written_at"}
+ONLY_BY_THE_CLOCK = {"written_at", "total_bytes"}
 ERRNOS = (errno.EIO, errno.ENOSPC, errno.EROFS)
 
 

@@ -65,6 +65,7 @@ NOT_WHEN_RECEIVING = {
     "size": "listing",
     "in_use": "listing",
     "written_at": "sweeping by the clock",
+    "total_bytes": "retention",
     "names": "listing",
 }
 CASES = [(step, number) for step in STEPS for number in (*FULL, *SICK)]
