@@ -348,6 +348,4 @@ class Configuration(Section):
                 notices.append(
                     f"peers.{peer.name}: no host and port: storage commitment is reported on its own associations only"
                 )
-            if missing := sorted(peer.allow - {"echo", "store", "commit", "find", "move", "get", "reject"}):
-                notices.append(f"peers.{peer.name}.allow: {', '.join(missing)} not offered by this version")
         return notices
