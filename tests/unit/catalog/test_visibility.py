@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.visibility import EVERYTHING, HELD, Condition, one_of, selection, without_states
 from kuva_gateway.dicom.information_model import Level
 from tests.unit.catalog.making import Hospital
+from tests.unit.catalog.test_rejections import receive_note
 
 
 def seen(hospital: Hospital, restriction: Condition = EVERYTHING, **keys: object) -> list[str]:
@@ -61,3 +64,11 @@ def test_thousands_of_uids_are_one_condition(hospital: Hospital) -> None:
     many = [f"1.9.{number}" for number in range(3000)] + ["1.2.1"]
     assert seen(hospital, study=many) == ["1.2.1.1.1"]
     assert one_of("s.uid", ()).sql == "(1 = 0)"
+
+
+@pytest.mark.parametrize("code", ["113001", "113037", "113038", "113039"])
+def test_what_a_rejection_note_names_is_not_seen(hospital: Hospital, code: str) -> None:
+    hospital.accept("1.2.1")
+    receive_note(hospital, code)
+    assert seen(hospital, study=["1.2.1"], image=["1.2.1.1.1"]) == []
+    assert seen(hospital, study=["1.2.1"], image=["1.2.1.1.2"]) == ["1.2.1.1.2"]
