@@ -143,9 +143,7 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
         *((f"peers.{p.name}.rules", p.rules) for p in configuration.peers),
     ]:
         problems += [
-            Problem(line=None, key=f"{place}.{rule}", message="there is no such rule")
-            for rule in rules
-            if rule not in RULES
+            Problem(line=None, key=f"{place}.{rule}", message=_no_rule(rule)) for rule in rules if rule not in RULES
         ]
     try:
         known = {one.id for one in content_classes(configuration).classes}
@@ -200,6 +198,14 @@ def _unknown_peers(configuration: Configuration) -> list[Problem]:
         for one in configuration.destinations
         for name in sorted(one.filter.peers - known)
     ]
+
+
+def _no_rule(rule: str) -> str:
+    from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
+
+    return (
+        "this rule has no findings and no severity (docs/rules.rst)" if rule in ELSEWHERE else "there is no such rule"
+    )
 
 
 def _unknown_classes(configuration: Configuration, known: set[str]) -> list[Problem]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kuva_gateway.validation.rules import catalogue
+from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
 from kuva_gateway.validation.wording import Rule, Text
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "rules.rst"
@@ -93,9 +94,28 @@ def section(rule: Rule) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary() -> str:
+    """Every rule in one table."""
+    rows = [(rule.id, rule.severity, rule.title.en) for rule in catalogue()]
+    rows += [(rule, "–", title.en) for rule, (title, _) in ELSEWHERE.items()]
+    width = max(len(title) for _, _, title in rows)
+    line = f"{'=' * 6}  {'=' * 8}  {'=' * width}"
+    body = [f"{rule:6}  {default:8}  {title}" for rule, default, title in rows]
+    return "\n".join([line, f"{'rule':6}  {'default':8}  what must be so", line, *body, line])
+
+
+def elsewhere() -> str:
+    """The rules that other parts see to."""
+    parts = ["Rules that other parts see to", "=" * 29, "", "They have no findings, and no severity to configure."]
+    for rule, (title, what) in ELSEWHERE.items():
+        parts += ["", wrapped(f"**{rule}: {title.en}.** {what.en}"), "", wrapped(f"*{title.fi}. {what.fi}*", "    ")]
+    return "\n".join(parts)
+
+
 def render() -> str:
     """The whole page."""
-    return "\n\n".join([HEAD.rstrip("\n"), *(section(rule).rstrip("\n") for rule in catalogue())]) + "\n"
+    sections = (section(rule).rstrip("\n") for rule in catalogue())
+    return "\n\n".join([HEAD.rstrip("\n"), summary(), *sections, elsewhere()]) + "\n"
 
 
 def main() -> int:

@@ -118,7 +118,7 @@ def release(catalog: Catalog, uid: str, *, by: str, reason: str, destinations: S
             study["id"],
             "released",
             by=by,
-            detail={"reason": reason, "revision": study["revision"]},
+            detail={"reason": reason, "revision": study["revision"], "overrides": _holding(session, study)},
             judge=0,
             released_revision=study["revision"],
             rejected_at=None,
@@ -136,6 +136,17 @@ def release(catalog: Catalog, uid: str, *, by: str, reason: str, destinations: S
         )
         release_notes(session, study["id"])
         plan_entries(session, study, destinations)
+
+
+def _holding(session: Session, study: Row) -> list[str]:
+    """The rules whose findings hold the study's present revision."""
+    rows = session.rows(
+        "SELECT DISTINCT rule FROM findings WHERE study_id = ? AND revision = ? AND severity IN ('refuse', 'hold') "
+        "ORDER BY rule",
+        study["id"],
+        study["revision"],
+    )
+    return [row["rule"] for row in rows]
 
 
 def reject(catalog: Catalog, uid: str, *, by: str, reason: str) -> None:

@@ -58,8 +58,13 @@ def import_(invocation: Invocation, file: Path, strict: bool) -> int:
 @click.argument("code")
 @pass_invocation
 def show(invocation: Invocation, code: str) -> None:
-    """Show a code: its names, its periods of validity, what replaces it."""
+    """Show a code: its names, its periods of validity, what replaces it, and whether the archive takes it today."""
     from kuva_gateway.clinical.codes import is_imaging
+    from kuva_gateway.parts import content_classes, make_today
+
+    configuration = invocation.configuration()
+    today = make_today(configuration, invocation.now)()
+    table = content_classes(configuration)
 
     periods = catalog_codes.periods(invocation.catalog(), code.strip().upper())
     if not periods:
@@ -74,6 +79,8 @@ def show(invocation: Invocation, code: str) -> None:
             "replaced_by": list(period.replaced_by),
             "imaging": is_imaging(period),
             "scheme": period.scheme,
+            "content_class": one.id if (one := table.of(period.code)) is not None and is_imaging(period) else None,
+            "open": is_imaging(period) and one is not None and one.is_open(today),
         }
         for period in periods
     ]
@@ -88,5 +95,7 @@ def show(invocation: Invocation, code: str) -> None:
             ("valid_to", "to"),
             ("replaced_by", "replaced by"),
             ("imaging", "imaging"),
+            ("content_class", "content class"),
+            ("open", "open today"),
         ],
     )
