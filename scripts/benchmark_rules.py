@@ -154,7 +154,6 @@ class Receiving:
             self._desk.index(items)
             self.times.append(perf_counter() - begun)
             self._stop.wait(PACE)
-        self._desk.catalog.close_thread()
 
 
 def timed(work: Any) -> float:
