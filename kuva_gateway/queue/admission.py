@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
@@ -21,6 +21,7 @@ from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateErr
 
 GROUP = 25
 """Studies whose verdicts share a transaction: few enough that the indexer never waits long for its own."""
+T = TypeVar("T")
 STUDIES_PER_LOOK = 200
 LONGEST_RUN = 5.0
 """Seconds after which what is left waits for the next run, so that settling never waits long."""
@@ -147,7 +148,10 @@ class Admission:
 
         A verdict on facts that have moved on meanwhile is dropped; the study is still open, and its turn comes again.
         """
-        judged = [one for view in self._views(uids) if (one := self._judge_one(view)) is not None]
+        amended = [self._carefully(view, self._amended) for view in self._views(uids)]
+        with self._catalog.read():  # one moment for all that judging asks of the catalog
+            tried = [one if isinstance(one, _Judged) else self._carefully(one, self._verdict) for one in amended if one]
+        judged = [one for one in tried if one is not None]
         try:
             with self._catalog.write():
                 recorded = [self._record(one) for one in judged]
@@ -171,18 +175,18 @@ class Admission:
                     self._log.info("the study has moved on", study=uid)
         return views
 
-    def _judge_one(self, view: StudyView) -> _Judged | None:
-        """The verdict; a fault of ours is a reason too: the study is held with it, and stands in no other's way."""
+    def _carefully(self, view: StudyView, step: Callable[[StudyView], T]) -> T | _Judged | None:
+        """One step with one study. A fault of ours in it is a reason too: the study is held with that reason, and
+        stands in no other's way. None: the study has moved on."""
+        uid = view.study.study_instance_uid
         try:
-            view = self._amended(view)
-            return _Judged(view, self._judge(view))
+            return step(view)
         except CatalogUnavailableError:
             raise
         except (NotFoundError, StateError) as error:
-            self._log.info("the study has moved on", study=view.study.study_instance_uid, why=str(error))
+            self._log.info("the study has moved on", study=uid, why=str(error))
             return None
         except Exception as error:
-            uid = view.study.study_instance_uid
             self._log.error("a study could not be judged", study=uid, exc_info=True)
             return _Judged(view, _Unjudged((_fault_of_ours(error),)))
 
@@ -191,6 +195,9 @@ class Admission:
         if not studies.replace_following(self._catalog, view, self._amend(view)):
             return view
         return studies.view(self._catalog, view.study.study_instance_uid)
+
+    def _verdict(self, view: StudyView) -> _Judged:
+        return _Judged(view, self._judge(view))
 
     def _record(self, one: _Judged) -> bool:
         verdict = one.verdict

@@ -30,11 +30,24 @@ _CLOCKS_DIFFER: Final = timedelta(days=1)
 
 def counted_codes(facts: StudyFacts, header: Header) -> tuple[Named, ...]:
     """The codes in a header's sequences that count."""
-    return tuple(named for named in sequence_codes(header) if named.national or facts.code_periods.get(named.code))
+    counted: dict[int, tuple[Named, ...]] = facts.memory.setdefault("counted codes", {})
+    known = counted.get(id(header))
+    if known is None:
+        known = tuple(one for one in sequence_codes(header) if one.national or facts.code_periods.get(one.code))
+        if any(header is one.header for one in facts.sets):  # only what lives as long as the facts has an id of its own
+            counted[id(header)] = known
+    return known
 
 
 def study_codes(facts: StudyFacts) -> dict[str, tuple[str, ...]]:
     """Every code of the study, with the attributes that name it."""
+    known: dict[str, tuple[str, ...]] | None = facts.memory.get("study codes")
+    if known is None:
+        known = facts.memory["study codes"] = _study_codes(facts)
+    return known
+
+
+def _study_codes(facts: StudyFacts) -> dict[str, tuple[str, ...]]:
     codes: dict[str, dict[str, None]] = {}
     for one in facts.sets:
         described = described_code(one.header)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from kuva_gateway.catalog.patients import lacking
 from kuva_gateway.catalog.records import FactSet, InstanceFinding, Neighbour, Rejection, StudyView
@@ -96,6 +96,8 @@ class StudyFacts:
     parties: Parties = field(default_factory=Parties)
     practice: Practice = DEFAULT
     today: date
+    memory: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What several rules need and one of them has worked out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,12 @@ class Told(Generic[T]):
 
 def told(sets: Iterable[FactSet], read: Callable[[Header], T]) -> tuple[Told[T], ...]:
     """The distinct values of what ``read`` takes from each header, in order of appearance."""
+    given = tuple(sets)
+    if len(given) == 1:
+        (one,) = given
+        return (Told(read(one.header), one.instances, one.example_sop_instance_uid),)
     counts: dict[T, tuple[int, str]] = {}
-    for one in sets:
+    for one in given:
         value = read(one.header)
         number, example = counts.get(value, (0, one.example_sop_instance_uid))
         counts[value] = (number + one.instances, example)

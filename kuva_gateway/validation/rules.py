@@ -116,13 +116,14 @@ def judge(facts: StudyFacts, severities: Mapping[str, Severity] | None = None, l
     Verdict
         Passed when nothing found is a ``hold`` or a ``refuse``.
     """
-    discretion = Discretion(facts)
+    discretion: Discretion | None = None
     findings: dict[Finding, None] = {}
     days = [day for day in authorizations.turning_days(facts) if day > facts.today]
     for fault in (fault for check in (*_OF_ONE_INSTANCE, *_OF_A_STUDY) for fault in check(facts)):
         severity = severity_of(fault, severities or {})
         if severity == "off":
             continue
+        discretion = discretion or Discretion(facts)
         findings[_in_words(fault, severity, discretion, language)] = None
         if fault.look_again_on is not None and fault.look_again_on > facts.today:
             days.append(fault.look_again_on)

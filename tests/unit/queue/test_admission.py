@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,13 @@ def desk(way: Line) -> Desk:
 
 def verdict_lines(way: Line) -> list[dict[str, Any]]:
     return [fields for _, event, fields in way.log.lines if event == "verdict"]
+
+
+def elsewhere(work: Callable[[], object]) -> None:
+    """Something that another thread does meanwhile."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 def test_a_study_is_left_alone_while_it_may_still_grow(way: Line, desk: Desk) -> None:
@@ -160,8 +168,8 @@ def test_a_verdict_on_facts_that_moved_on_is_dropped_and_made_again(way: Line, d
         revisions.append((view.revision, view.facts_version))
         if len(revisions) == 1:
             desk.judge = judge
-            studies.recheck(way.catalog, [sent.uid])
-            way.receive(1, uid=sent.uid)
+            elsewhere(lambda: studies.recheck(way.catalog, [sent.uid]))
+            elsewhere(lambda: way.receive(1, uid=sent.uid))
             return Verdict(True)
         return HELD
 
@@ -280,7 +288,7 @@ def test_a_study_that_always_moves_on_is_left_to_the_next_run(way: Line, desk: D
 
     def judge(view: StudyView) -> Verdict:
         if view.study.study_instance_uid == sent.uid:
-            studies.recheck(way.catalog, [sent.uid])
+            elsewhere(lambda: studies.recheck(way.catalog, [sent.uid]))
         return Verdict(True)
 
     desk.judge = judge
