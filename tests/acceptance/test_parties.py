@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
+
 from tests.acceptance.conftest import Pair
 from tests.acceptance.gateway import Gateway
 from tests.authorizations import KEEPER, PRODUCER, build_authorization
@@ -14,8 +18,8 @@ from tests.support import free_port, wait_until
 
 OTHER_KEEPER = "1.2.246.10.555.19.0"
 PEERS = [
-    {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"]},
-    {"name": "clinic", "ae_title": "CLINIC", "allow": ["store"], "producer": PRODUCER},
+    {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store", "find"]},
+    {"name": "clinic", "ae_title": "CLINIC", "allow": ["store", "find"], "producer": PRODUCER},
     {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
 ]
 
@@ -33,8 +37,24 @@ def holding(study: dict[str, Any]) -> list[str]:
     return [one["rule"] for one in study["findings"] if one["severity"] == "hold"]
 
 
+def found(gateway: Gateway, calling: str) -> set[str]:
+    """The Study Instance UIDs that a query for all studies shows to this AE."""
+    ae = AE(ae_title=calling)
+    ae.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+    association = ae.associate("127.0.0.1", gateway.port, ae_title="KUVAGW")
+    assert association.is_established
+    keys = Dataset()
+    keys.QueryRetrieveLevel, keys.StudyInstanceUID = "STUDY", ""
+    try:
+        answers = list(association.send_c_find(keys, StudyRootQueryRetrieveInformationModelFind))
+    finally:
+        association.release()
+    assert answers[-1][0].Status == 0x0000
+    return {str(shown.StudyInstanceUID) for _, shown in answers if shown is not None}
+
+
 def test_a_producers_study_is_held_and_goes_under_its_keepers_ae_title_once_it_is_authorized(
-    start_pair: Callable[..., Pair],
+    start_pair: Callable[..., Pair], tmp_path: Path
 ) -> None:
     gateway, archive = start_pair(
         "--report-ae",
@@ -72,6 +92,17 @@ def test_a_producers_study_is_held_and_goes_under_its_keepers_ae_title_once_it_i
     stored = {one["sop_instance_uid"]: callers[one["association"]] for one in archive.events("stored")}
     assert {stored[uid] for uid in study.sop_instance_uids} == {"KUVA_TK"}
     assert {stored[uid] for uid in own.sop_instance_uids} == {"KUVAGW"}
+
+    # Of the other organiser's studies the producer sees nothing, until an authorization gives it a search right.
+    assert found(gateway, "CT1") == {study.uid, own.uid}
+    assert found(gateway, "CLINIC") == {study.uid}
+    other = {"organiser": "1.2.246.10.555.10.0", "keeper": OTHER_KEEPER, "oid": "1.2.246.10.555.91.2024.1"}
+    path = tmp_path / "search.xml"
+    path.write_bytes(build_authorization(valid=("20240101", "20401231"), **other))
+    assert gateway.quick("authorizations", "import", str(path)).status == 0
+    assert found(gateway, "CLINIC") == {study.uid, own.uid}
+    assert gateway.quick("authorizations", "invalidate", other["oid"], "--by", "anna", "--reason", "ended").status == 0
+    assert found(gateway, "CLINIC") == {study.uid}
 
 
 def test_a_document_withdrawn_after_acceptance_stops_a_delivery_that_has_not_begun(tmp_path: Path) -> None:
