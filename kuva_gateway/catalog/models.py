@@ -323,3 +323,23 @@ class PatientLink(Table):
 
     class Meta:
         table_name = "patient_links"
+
+
+class ReceivedStudy(Table):
+    """What an amended study said when it was received; the columns are those of studies."""
+
+    study = ForeignKeyField(Study, primary_key=True)
+    patient_id = TextField()
+    accession_number = TextField()
+    patient_name = TextField()
+    name_key = TextField()
+    name_accents = TextField()
+    name_other = TextField()
+    birth_date = TextField()
+    sex = TextField()
+    issuer_of_patient_id = TextField()
+    description = TextField()
+    procedure_codes = TextField(help_text=AS_JSON)
+
+    class Meta:
+        table_name = "received_studies"

@@ -23,6 +23,7 @@ from kuva_gateway.catalog.attributes import (
     Kind,
 )
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.received import AMENDED, NOT_AMENDED, value_of
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.visibility import Condition
 from kuva_gateway.dicom import statuses
@@ -63,6 +64,8 @@ class Search:
     restriction: Condition
     accents: bool
     combined: bool
+    as_received: bool = False
+    """Amended studies are looked at as they were received."""
 
     def ids(self, catalog: Catalog, limit: int) -> array[int]:
         """The ids of what matches, ``limit`` at most.
@@ -91,17 +94,28 @@ class Search:
     # -- which ----------------------------------------------------------------------------------------------------
 
     def _statement(self, postgresql: bool) -> tuple[str, tuple[Any, ...]]:
-        source, condition = self._source(postgresql)
+        sql, values = self._part(postgresql, received=False)
+        if self.as_received:
+            more, others = self._part(postgresql, received=True)
+            sql, values = f"{sql} UNION ALL {more}", values + others
+        if self.level is not Level.PATIENT:
+            return sql, values
+        # A patient is who has the same id from the same issuer; what is shown is what the newest study says.
+        return f"SELECT MAX(s.id) FROM ({sql}) s GROUP BY s.patient_id, s.issuer_of_patient_id", values
+
+    def _part(self, postgresql: bool, *, received: bool) -> tuple[str, tuple[Any, ...]]:
+        """The ids among all studies; or those among studies that were not amended, or among those that were."""
+        source, condition = self._source(postgresql, received=received)
         for one in self._conditions(postgresql):
             condition &= one
+        if self.as_received and not received:
+            condition &= Condition(sql=NOT_AMENDED)
         if self.level is not Level.PATIENT:
             return f"SELECT {_ID[self.level]} FROM {source} WHERE {condition.sql}", condition.values
-        # A patient is who has the same id from the same issuer; what is shown is what the newest study says.
-        group = "GROUP BY s.patient_id, s.issuer_of_patient_id"
-        sql = f"SELECT MAX(s.id) FROM {source} WHERE s.patient_id <> '' AND {condition.sql} {group}"
-        return sql, condition.values
+        columns = "s.id, s.patient_id, s.issuer_of_patient_id"
+        return f"SELECT {columns} FROM {source} WHERE s.patient_id <> '' AND {condition.sql}", condition.values
 
-    def _source(self, postgresql: bool) -> tuple[str, Condition]:
+    def _source(self, postgresql: bool, *, received: bool) -> tuple[str, Condition]:
         """Where to look, and what is seen there at all."""
         condition = visibility.studies(self.restriction)
         if self.level is Level.SERIES:
@@ -113,6 +127,8 @@ class Search:
         elif self.level is Level.IMAGE:
             condition = Condition(sql="e.study_id = s.id") & visibility.instances() & condition
         source = _FROM[self.level]
+        if received:
+            return source.replace("studies s", AMENDED), condition
         if not postgresql and self.level <= Level.STUDY and (parts := self._name_parts()):
             # CROSS JOIN: SQLite keeps this order of loops
             source = "study_names n CROSS JOIN studies s ON s.id = n.rowid"
@@ -189,7 +205,7 @@ class Search:
         attribute = self._attribute(tag)
         if tag == SERIES_INSTANCES:
             return f"(SELECT COUNT(*) FROM instances i WHERE i.study_id = e.study_id AND i.series_id = e.id {_SEEN})"
-        return attribute.column or "''"
+        return (value_of(attribute.column) if self.as_received else attribute.column) or "''"
 
     def _attribute(self, tag: int) -> Attribute:
         if tag == AVAILABILITY_TAG:
@@ -225,7 +241,14 @@ def _days(date: str) -> int:
     return int(date[:4]) * 366 + int(date[4:6]) * 31 + int(date[6:8])
 
 
-def prepare(identifier: Identifier, restriction: Condition, *, accents: bool, negotiated: Negotiated) -> Search:
+def prepare(
+    identifier: Identifier,
+    restriction: Condition,
+    *,
+    accents: bool,
+    negotiated: Negotiated,
+    as_received: bool = False,
+) -> Search:
     """What the identifier asks for of what its level has; keys of lower levels are not supported (PS3.4 C.4.1.2.1)."""
     wanted: dict[int, None] = {UNIQUE_KEYS[identifier.level]: None}
     keys: dict[int, Value] = {}
@@ -250,6 +273,7 @@ def prepare(identifier: Identifier, restriction: Condition, *, accents: bool, ne
         restriction=restriction,
         accents=accents,
         combined=negotiated.combined_date_time,
+        as_received=as_received,
     )
 
 

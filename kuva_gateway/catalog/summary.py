@@ -11,6 +11,7 @@ from kuva_gateway.catalog.amended import amendments_of
 from kuva_gateway.catalog.described import COLUMNS as DESCRIBED
 from kuva_gateway.catalog.described import describe
 from kuva_gateway.catalog.links import Identified, link_studies, patient_key, unlink_others
+from kuva_gateway.catalog.received import keep_received
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.states import write_histories
 from kuva_gateway.clinical.codes import CodeSource, agreed_code, code_sources
@@ -31,6 +32,7 @@ _COLUMNS = (
     "first_arrival",
     "last_arrival",
 )
+_INSTITUTION = "UPDATE series SET institution = ? WHERE study_id = ?"
 _DESCRIBE = f"UPDATE studies SET {', '.join(f'{name} = ?' for name in DESCRIBED)} WHERE id = ?"
 
 
@@ -187,7 +189,8 @@ def refresh_summaries(session: Session, study_ids: Iterable[int]) -> None:
     amendments = amendments_of(session, ids)
     for row in session.rows_in("SELECT id, uid, patient_id, accession_number FROM studies WHERE id IN {}", ids):
         sets = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", row["id"])
-        headers = [amended(from_json(one["facts"]), amendments.get(row["id"], ())) for one in sets]
+        received, own = [from_json(one["facts"]) for one in sets], amendments.get(row["id"], ())
+        headers = [amended(one, own) for one in received]
         patient_id = next((one.patient_id for one in headers if one.patient_id), "")
         accession = next((one.accession_number for one in headers if one.accession_number), "")
         session.execute(
@@ -199,6 +202,10 @@ def refresh_summaries(session: Session, study_ids: Iterable[int]) -> None:
             row["id"],
         )
         session.execute(_DESCRIBE, *describe(headers), row["id"])
+        keep_received(session, row["id"], received, amended=bool(own))
+        for one in own:
+            if "InstitutionName" in one.changes:
+                session.execute(_INSTITUTION, one.changes["InstitutionName"], row["id"])
         if (patient_id, accession) != (row["patient_id"], row["accession_number"]):
             unlink_others(session, row["id"], accession, patient_key(patient_id))
             link_studies(session, [Identified(row["id"], row["uid"], accession, patient_key(patient_id))])

@@ -34,7 +34,7 @@ def find(
 ) -> Iterator[Response]:
     """The responses to a C-FIND-RQ: pending ones (FF00, FF01), then the final one (PS3.4 table C.4-1)."""
     begun = datetime.now(UTC)
-    own = configuration.query
+    own, peer = configuration.query, configuration.peer(association.peer)
     negotiated = Negotiated.read(context.extended, Service.FIND)
     try:
         identifier = read_identifier(data_set, context.transfer_syntax, context.abstract_syntax)
@@ -44,7 +44,11 @@ def find(
             yield refusal
             return
         search = prepare(
-            identifier, lookup.may_see(association.peer), accents=not own.fold_accents, negotiated=negotiated
+            identifier,
+            lookup.may_see(association.peer),
+            accents=not own.fold_accents,
+            negotiated=negotiated,
+            as_received=peer is not None and peer.as_received,
         )
         template = Template(
             search,

@@ -39,6 +39,7 @@ def ask(
     combined: bool = False,
     restriction: Condition = EVERYTHING,
     limit: int = 100,
+    as_received: bool = False,
     **keys: Any,
 ) -> list[Any]:
     """The values of ``wanted`` (the unique key) of what matches, sorted."""
@@ -48,7 +49,11 @@ def ask(
         root=Root.PATIENT, level=level, character_set=(), keys={column: "", **{tag(k): v for k, v in keys.items()}}
     )
     search = prepare(
-        identifier, restriction, accents=accents, negotiated=Negotiated(combined_date_time=combined, relational=True)
+        identifier,
+        restriction,
+        accents=accents,
+        negotiated=Negotiated(combined_date_time=combined, relational=True),
+        as_received=as_received,
     )
     place = search.tags.index(column)
     return sorted(row[place] for page in search.pages(catalog, search.ids(catalog, limit)) for row in page)
