@@ -24,6 +24,7 @@ from kuva_gateway.errors import GatewayError, NotFoundError
 
 if TYPE_CHECKING:
     from kuva_gateway.catalog.database import Catalog
+    from kuva_gateway.clinical.authorizations import Authorization
     from kuva_gateway.clinical.codes import CodePeriod
     from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.clinical.documents import ImagingDocument
@@ -50,15 +51,16 @@ class _Found:
 
     images: list[_Image] = field(default_factory=list)
     documents: list[tuple[Path, ImagingDocument]] = field(default_factory=list)
+    authorizations: list[Authorization] = field(default_factory=list)
     unreadable: int = 0
 
 
 @click.command("check", cls=Command)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--peer", metavar="NAME", default="", help="Judge by the severities that apply to this peer.")
+@click.option("--peer", metavar="NAME", default="", help="Judge as if this peer had sent them.")
 @pass_invocation
 def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
-    """Judge DICOM files and documents without receiving them; exit status 1 when anything would be held."""
+    """Judge images, documents and authorizations without receiving them; exit status 1 when anything would be held."""
     from kuva_gateway.parts import document_profile
     from kuva_gateway.validation.rules import judge
 
@@ -77,6 +79,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
 def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts, ...]:
     from kuva_gateway.parts import content_classes, make_parties_of, practice
     from kuva_gateway.validation.files import FileInstance, facts_from_files
+    from kuva_gateway.validation.parties import with_authorizations
 
     configuration = invocation.configuration()
     catalog = _catalog(invocation)
@@ -93,7 +96,7 @@ def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts
         private_classes=frozenset(configuration.private_storage_classes),
         practice=practice(configuration, content_classes(configuration)),
         duplicates=configuration.duplicates,
-        parties_of=make_parties_of(configuration, catalog),
+        parties_of=with_authorizations(make_parties_of(configuration, catalog), found.authorizations),
         peer=peer,
     )
 
@@ -130,6 +133,7 @@ def _read_all(files: Sequence[Path], profile: Profile) -> _Found:
 
 def _read(file: Path, profile: Profile, found: _Found) -> None:
     """Read one file; raises GatewayError or OSError when it is neither a DICOM file nor a document."""
+    from kuva_gateway.clinical.authorizations import VIEW, parse_authorization
     from kuva_gateway.clinical.documents import DocumentError, parse_document
     from kuva_gateway.dicom.header import HeaderError
     from kuva_gateway.dicom.part10 import PREFIX, read_meta
@@ -147,7 +151,11 @@ def _read(file: Path, profile: Profile, found: _Found) -> None:
             data = stream.read(profile.maximum_bytes + 1)
             if len(data) > profile.maximum_bytes:
                 raise DocumentError(f"longer than {profile.maximum_bytes} bytes")
-            found.documents.append((file, parse_document(data, profile)))
+            document = parse_document(data, profile)
+            if VIEW in document.views:
+                found.authorizations.append(parse_authorization(data))
+            else:
+                found.documents.append((file, document))
         else:
             raise HeaderError("neither a DICOM file (Part 10) nor a document (XML)")
 

@@ -6,11 +6,12 @@ from the catalog.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from kuva_gateway.catalog.authorizations import KeptAuthorization
+from kuva_gateway.clinical.authorizations import Authorization
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.clinical.providers import Provider
 
@@ -104,3 +105,20 @@ def producers(parties: Parties) -> Iterator[str]:
 def own_keepers(parties: Parties) -> tuple[str, ...]:
     """The register keepers that are configured for the senders, once each."""
     return tuple(dict.fromkeys(one.register_keeper for one in parties.senders if one.register_keeper))
+
+
+def with_authorizations(parties_of: PartiesOf, read: Sequence[Authorization]) -> PartiesOf:
+    """The same parties with authorizations that were read from files; among these the latest version counts."""
+
+    def current(one: Authorization) -> bool:
+        return not any(
+            one.oid in other.replaces or (other.set_id == one.set_id and other.version > one.version) for other in read
+        )
+
+    kept = tuple(KeptAuthorization(authorization=one, current=current(one), invalidated=False) for one in read)
+
+    def with_read(concerned: Concerned) -> Parties:
+        known = parties_of(concerned)
+        return replace(known, authorizations=(*known.authorizations, *kept)) if kept else known
+
+    return with_read

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kuva_gateway.cli import main
+from tests.authorizations import PRODUCER, build_authorization
 from tests.studies import document, make_study
 
 Json = Any
@@ -183,3 +184,24 @@ def test_the_catalogs_code_list_goes_before_the_starter_list(
     status, studies, _ = run(config, capsys, folder)
     assert status == 1
     assert "valid only from 2025-01-01" in studies[0]["findings"][0]["message"]
+
+
+def test_a_producers_files_are_judged_with_the_authorizations_beside_them(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kuva-gateway.yaml"
+    path.write_text(
+        f"environment: test\npeers: [{{name: clinic, ae_title: CLINIC, producer: {PRODUCER}}},"
+        " {name: ct1, ae_title: CT1}]\n"
+    )
+    put(folder, make_study(kind="ct"), *BOTH)
+    status, (one,), _ = run(str(path), capsys, folder, "--peer", "clinic")
+    assert (status, [finding["rule"] for finding in one["findings"]]) == (1, ["OSV-01"])
+    assert run(str(path), capsys, folder, "--peer", "ct1")[0] == 0
+    first = build_authorization(valid=("20240101", "20401231"))
+    (folder / "authorization.xml").write_bytes(first)
+    assert run(str(path), capsys, folder, "--peer", "clinic")[0] == 0
+    ended = {"oid": "1.2.246.10.99999984.10.0.91.2024.2", "replaces": "1.2.246.10.99999984.10.0.91.2024.1"}
+    (folder / "ended.xml").write_bytes(build_authorization(status="5", version=2, **ended))
+    status, (one,), _ = run(str(path), capsys, folder, "--peer", "clinic")
+    assert (status, [finding["rule"] for finding in one["findings"]]) == (1, ["OSV-01"])
