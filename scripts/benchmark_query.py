@@ -1,8 +1,8 @@
 """Measures C-FIND: first answer and total of each usual query, through our own requestor and DCMTK's findscu.
 
-The gateway's side is a catalog that ``scripts/fill-catalog`` filled, served by the gateway's own services in a process of
-its own. With ``--peers N`` the first N of its studies (one image of each, synthetic and small) are also put into DCMTK's
-dcmqrscp and into Orthanc, and the same queries are asked of them.
+The gateway's side is a catalog that ``scripts/fill-catalog`` filled, served by the gateway's own services in a process
+of its own. With ``--peers N`` the first N of its studies (one image of each, synthetic and small) are also put into
+DCMTK's dcmqrscp and into Orthanc, and the same queries are asked of them.
 
 Examples::
 
@@ -71,6 +71,15 @@ class Figures:
     total: float
 
 
+class Silent:
+    """Says nothing."""
+
+    def info(self, event: str, **fields: object) -> None:
+        """Pass over."""
+
+    warning = error = info
+
+
 # -- servers -----------------------------------------------------------------------------------------------------------
 
 
@@ -111,8 +120,9 @@ def _serve(folder: Path, limit: int, pipe: Connection) -> None:
             on_commitment_result=lambda *result: None,
             commitment_requests=None,  # type: ignore[arg-type]  # nobody asks for any here
             lookup=lookup,
+            log=Silent(),
         )
-        acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher)
+        acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, log=Silent())
         acceptor.start()
         pipe.send(acceptor.ports[0])
         pipe.recv()
@@ -140,9 +150,11 @@ def dcmqrscp(folder: Path, files: list[Path]) -> Iterator[Server]:
         f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n{empty}"
         f"AETable BEGIN\nDCMQRSCP {area} RW (200000, 1024mb) ANY\nAETable END\n"
     )
-    for begin in range(0, len(files), 500):
-        some = [str(area / path.name) for path in files[begin : begin + 500]]
-        subprocess.run(["dcmqridx", str(area), *some], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    indexed = subprocess.run(
+        ["dcmqridx", str(area), *(str(area / path.name) for path in files)], check=False, capture_output=True
+    )
+    if indexed.returncode:  # its index takes no more than so many
+        print(f"dcmqridx ended with {indexed.returncode}: dcmqrscp has fewer studies than the others")
     with _running(["dcmqrscp", "-c", str(config)], port):
         yield Server(name="dcmqrscp", port=port, title="DCMQRSCP")
 

@@ -82,14 +82,30 @@ class Search:
             found = session.execute(f"{sql} LIMIT {limit}", *values)
             return array("q", (row[0] for row in found))
 
-    def pages(self, catalog: Catalog, ids: Sequence[int]) -> Iterator[list[Row]]:
-        """The values of :attr:`tags` of each match, in the order of the ids."""
-        start, size = 0, FIRST_PAGE
-        while start < len(ids):
-            with catalog.read() as session:
-                rows = self._page(session, ids[start : start + size])
-            yield rows
-            start, size = start + size, PAGE
+    def pages(self, catalog: Catalog, limit: int) -> Iterator[list[Row]]:
+        """The values of :attr:`tags` of each match, page by page; more than ``limit`` when there are more than that.
+
+        The first page is looked for by itself: it is there long before all of ten thousand are found.
+
+        Raises
+        ------
+        IdentifierError, CatalogUnavailableError
+            As :meth:`ids` says; with the first page or later.
+        """
+        ids = self.ids(catalog, min(FIRST_PAGE, limit + 1))
+        yield self._rows(catalog, ids)
+        if len(ids) < FIRST_PAGE or limit < FIRST_PAGE:
+            return
+        first = set(ids)
+        rest = array("q", (one for one in self.ids(catalog, limit + 1) if one not in first))
+        for start in range(0, len(rest), PAGE):
+            yield self._rows(catalog, rest[start : start + PAGE])
+
+    def _rows(self, catalog: Catalog, ids: Sequence[int]) -> list[Row]:
+        if not ids:
+            return []
+        with catalog.read() as session:
+            return self._page(session, ids)
 
     # -- which ----------------------------------------------------------------------------------------------------
 

@@ -66,16 +66,16 @@ def find(
 def _answer(
     association: Association, message_id: int, search: Search, template: Template, lookup: Lookup, limit: int
 ) -> Iterator[Response]:
-    catalog = lookup.catalog()
-    ids = search.ids(catalog, limit + 1)
     pending = statuses.PENDING_WARNING if search.unsupported else statuses.PENDING
-    for rows in search.pages(catalog, ids[:limit]):
+    sent = 0
+    for rows in search.pages(lookup.catalog(), limit):
         for row in rows:
+            if sent == limit:
+                yield refuse(statuses.OUT_OF_RESOURCES, f"more than {limit} matches: narrow the query")
+                return
             if association.cancelled(message_id):
                 yield refuse(statuses.CANCELLED, "cancelled as asked")
                 return
             yield Response(status=pending, data_set=template.encode(row))
-    if len(ids) > limit:
-        yield refuse(statuses.OUT_OF_RESOURCES, f"more than {limit} matches: narrow the query")
-    else:
-        yield Response(status=statuses.SUCCESS)
+            sent += 1
+    yield Response(status=statuses.SUCCESS)
