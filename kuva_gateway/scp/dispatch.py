@@ -165,6 +165,11 @@ class Dispatcher:
             return find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
         return self._retrieval(lookup).answer(association, context, command, data_set, model.service)
 
+    def _as_received(self, peer: str) -> bool:
+        """Whether the peer of this name sees and gets what was received, without amendments."""
+        found = self._configuration.peer(peer)
+        return found is not None and found.as_received
+
     def _retrieval(self, lookup: Lookup) -> Retrieval:
         from kuva_gateway.scp.retrieval import Retrieval
 
@@ -173,7 +178,7 @@ class Dispatcher:
             open_file=self._open_file,
             callee=self._callee,
             lenient=self._configuration.query.lenient,
-            as_received=lambda peer: False,
+            as_received=self._as_received,
             log=self._log,
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from time import monotonic
 
-from kuva_gateway.errors import DeferredError
+from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.errors import Stopped
 from kuva_gateway.network.records import Response
@@ -23,7 +23,7 @@ def answer_get(association: Association, asked: Asked) -> Generator[Response, No
     try:
         yield from _sub_operations(association, asked)
         counts.give_up("no longer there")
-    except DeferredError:
+    except CatalogUnavailableError:
         counts.give_up("the catalog is away")
     except _Cancelled:
         pass

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Generator
 from time import monotonic
 
-from kuva_gateway.errors import DeferredError
+from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, judge_break, judge_call
 from kuva_gateway.forward.contexts import Pair, split
 from kuva_gateway.forward.outcome import Outcome, Scope
@@ -55,7 +55,7 @@ def _tell(association: Association, asked: Asked, move: _Move) -> Generator[Resp
             told = asked.counts.done
             yield asked.counts.pending()
             said = monotonic()
-    if isinstance(move.error, DeferredError):
+    if isinstance(move.error, CatalogUnavailableError):
         asked.counts.give_up("the catalog is away")
     elif move.error is not None:
         raise move.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from pydicom.filereader import read_dataset
 from kuva_gateway import parts
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
+from kuva_gateway.forward.call import Call
 from kuva_gateway.network import Acceptor, Limits, Listener, ProposedContext, RequestorAssociation, Target, connect
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.lookup import Lookup
@@ -115,12 +116,14 @@ def ask(association: RequestorAssociation, data: bytes, syntax: str = EXPLICIT) 
 
 
 @contextmanager
-def querying(folder: Path, **query: Any) -> Iterator[Querying]:
-    """A gateway with a catalog of its own, in which nothing is yet."""
+def querying(
+    folder: Path, *, allow: Sequence[str] = ("find",), callee: Callable[[str], Call | None] | None = None, **query: Any
+) -> Iterator[Querying]:
+    """A gateway with a catalog of its own, in which nothing is yet; ``callee``: the destinations of a C-MOVE."""
     values: Mapping[str, Any] = {
         "environment": "test",
         "state_directory": folder,
-        "peers": [{"name": "pacs", "ae_title": "PACS", "allow": ["find"]}],
+        "peers": [{"name": "pacs", "ae_title": "PACS", "allow": list(allow)}],
         "query": query,
     }
     configuration = Configuration.model_validate(values)
@@ -148,6 +151,7 @@ def querying(folder: Path, **query: Any) -> Iterator[Querying]:
         on_commitment_result=lambda *result: None,
         commitment_requests=Asked(),
         lookup=lookup,
+        callee=callee or (lambda ae_title: None),
         log=log,
     )
     acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, timers=TIMERS, limits=Limits(), log=log)
