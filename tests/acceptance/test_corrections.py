@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -128,3 +129,34 @@ def test_files_go_when_the_archive_has_them_and_come_again_without_being_sent(tm
         assert len(archive.events("stored")) == stored
         assert gateway.wait_state(study.uid, "archived")["revision"] == 1
         assert gateway.wait_state(held.uid, "held")["instances"] == 1
+
+
+@pytest.mark.slow
+def test_a_gateway_that_is_killed_while_files_go_loses_nothing_that_must_stay(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        StandIn("--report-to", f"127.0.0.1:{port}") as archive,
+        Gateway(
+            tmp_path / "gateway",
+            archive_port=archive.port,
+            port=port,
+            retention={"keep_for": "200ms", "low_water": "0%"},
+        ) as gateway,
+    ):
+        held = make_study(kind="ct", accession="H-1", instances=5)
+        gateway.send(held)
+        gateway.wait_state(held.uid, "held")
+        for number, pause in enumerate((0.0, 0.2)):
+            study = make_study(kind="ct", accession=f"K-{number}", instances=30)
+            gateway.import_documents(study)
+            gateway.send(study)
+            gateway.wait_state(study.uid, "archived")
+            threading.Event().wait(pause)  # somewhere in the choosing, moving, removing and marking
+            gateway.kill()
+            gateway.start()
+        instances, removing = gateway.spool / "instances", gateway.spool / "removing"
+        wait_until(lambda: sum(path.is_file() for path in instances.rglob("*")) == 5, what="only what is held stays")
+        wait_until(lambda: not list(removing.iterdir()), what="an empty removing/")
+        assert gateway.json("spool", "verify") == {"verified": 5, "damaged": []}
+        assert gateway.wait_state(held.uid, "held")["instances"] == 5
+        assert gateway.waiting() == []
