@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from kuva_gateway.catalog.attributes import ATTRIBUTES, RETRIEVE_AE_TITLE, Attribute, Kind
 from kuva_gateway.catalog.search import Row, Search, items_of
@@ -17,7 +18,7 @@ from kuva_gateway.dicom.information_model import CHARACTER_SET, LEVEL
 _TEXT_VRS = frozenset({"PN", "LO", "SH"})
 _LONGEST = 0xFFFE  # bytes of a value with a 16-bit length
 
-Value = tuple[str, bytes]
+_USUAL = 256  # bytes of a value whose length is packed beforehand
 
 
 class Template:
@@ -25,50 +26,80 @@ class Template:
 
     def __init__(self, search: Search, *, character_set: tuple[str, ...], ae_title: str, transfer_syntax: str) -> None:
         self._asked = character_set
-        self._write = Writer(transfer_syntax)
-        self._constant = {
-            LEVEL: self._write.element(LEVEL, "CS", search.level.name.encode()),
-            RETRIEVE_AE_TITLE: self._write.element(RETRIEVE_AE_TITLE, "AE", ae_title.encode("ascii", "replace")),
+        self._write = write = Writer(transfer_syntax)
+        constant = {
+            LEVEL: write.element(LEVEL, "CS", search.level.name.encode()),
+            RETRIEVE_AE_TITLE: write.element(RETRIEVE_AE_TITLE, "AE", ae_title.encode("ascii", "replace")),
         }
-        tags = sorted({*search.tags, CHARACTER_SET, LEVEL, RETRIEVE_AE_TITLE})
         places = {tag: place for place, tag in enumerate(search.tags)}
-        self._plan: list[tuple[int, int, Attribute | None]] = [
-            (tag, -1, None) if tag in self._constant or tag not in places else (tag, places[tag], ATTRIBUTES[tag])
-            for tag in tags
+        self._steps = [
+            _Step(place=-1, tag=tag, vr="", empty=constant[tag], convert=None)
+            if tag in constant
+            else self._step(tag, places[tag], ATTRIBUTES[tag])
+            for tag in sorted({*search.tags, *constant})
         ]
         self._texts = [
             place
-            for tag, place, attribute in self._plan
-            if attribute is not None and (attribute.vr in _TEXT_VRS or attribute.kind is Kind.SEQUENCE)
+            for tag, place in places.items()
+            if ATTRIBUTES[tag].vr in _TEXT_VRS or ATTRIBUTES[tag].kind is Kind.SEQUENCE
         ]
 
     def encode(self, row: Row) -> bytes:
         """The data set of one match."""
-        texts = [row[place] for place in self._texts]
-        term, codec = ("", "ascii") if all(map(str.isascii, texts)) else choose_set(texts, self._asked)
-        write = self._write
-        parts = []
-        for tag, place, attribute in self._plan:
-            if attribute is None:
-                if tag == CHARACTER_SET:
-                    if term:
-                        parts.append(write.element(tag, "CS", term.encode()))
-                else:
-                    parts.append(self._constant[tag])
-            elif attribute.kind is Kind.SEQUENCE:
-                parts.append(write.sequence(tag, attribute, items_of(attribute, row[place]), codec))
-            elif attribute.kind in (Kind.CODES, Kind.CLASSES):
-                parts.append(write.element(tag, attribute.vr, "\\".join(_words(row[place])).encode("ascii", "replace")))
-            elif attribute.vr == "US":
-                parts.append(write.element(tag, "US", write.number(row[place])))
+        term, codec = "", "ascii"
+        for place in self._texts:
+            if not row[place].isascii():
+                term, codec = choose_set([row[place] for place in self._texts], self._asked)
+                break
+        element = self._write.element
+        # No other element that is answered stands before Specific Character Set.
+        parts = [element(CHARACTER_SET, "CS", term.encode())] if term else []
+        for place, tag, vr, empty, convert in self._steps:
+            value = row[place] if place >= 0 else ""
+            if not value:
+                parts.append(empty)
+            elif convert is None:
+                parts.append(element(tag, vr, value.encode(codec, "replace")))
             else:
-                parts.append(write.element(tag, attribute.vr, _text(attribute, row[place]).encode(codec, "replace")))
+                parts.append(convert(value, codec))
         return b"".join(parts)
 
+    def _step(self, tag: int, place: int, attribute: Attribute) -> _Step:
+        write, vr, convert = self._write, attribute.vr, None
+        if attribute.kind is Kind.SEQUENCE:
 
-def _text(attribute: Attribute, value: object) -> str:
-    """A count that is not known stays empty."""
-    return "" if attribute.kind is Kind.COUNT and not value else str(value)
+            def convert(value: Any, codec: str) -> bytes:
+                return write.sequence(tag, attribute, items_of(attribute, value), codec)
+
+        elif attribute.kind in (Kind.CODES, Kind.CLASSES):
+
+            def convert(value: Any, codec: str) -> bytes:
+                return write.element(tag, vr, "\\".join(_words(value)).encode("ascii", "replace"))
+
+        elif vr == "US":
+
+            def convert(value: Any, codec: str) -> bytes:
+                return write.element(tag, vr, write.number(value))
+
+        elif attribute.kind is Kind.COUNT:
+
+            def convert(value: Any, codec: str) -> bytes:
+                return write.element(tag, vr, str(value).encode())
+
+        empty = write.sequence(tag, attribute, [], "ascii") if vr == "SQ" else write.element(tag, vr, b"")
+        return _Step(place=place, tag=tag, vr=vr, empty=empty, convert=convert)
+
+
+class _Step(NamedTuple):
+    """One element: the place of its value in a row (-1: it has always the same), and how it is written."""
+
+    place: int
+    tag: int
+    vr: str
+    empty: bytes
+    """The whole element when there is no value, or always."""
+    convert: Callable[[Any, str], bytes] | None
+    """From value and codec to the whole element; None for plain text."""
 
 
 def _words(text: str) -> list[str]:
@@ -86,17 +117,23 @@ class Writer:
         self._short = struct.Struct(f"{order}H")
         self._long = struct.Struct(f"{order}L")
         self._heads: dict[int, bytes] = {}
+        pack = self._long.pack if self._implicit else self._short.pack
+        self._lengths = [pack(length) for length in range(_USUAL)]
 
     def element(self, tag: int, vr: str, value: bytes) -> bytes:
         """One element, padded to an even length, cut to what its length can say."""
-        if len(value) % 2:
+        length = len(value)
+        if length & 1:
             value += b"\0" if vr == "UI" else b" "
+            length += 1
         head = self._heads.get(tag)
         if head is None:
             head = self._heads[tag] = self._tag.pack(tag >> 16, tag & 0xFFFF) + (b"" if self._implicit else vr.encode())
+        if length < _USUAL:
+            return head + self._lengths[length] + value
         if self._implicit:
-            return head + self._long.pack(len(value)) + value
-        return head + self._short.pack(len(value[:_LONGEST])) + value[:_LONGEST]
+            return head + self._long.pack(length) + value
+        return head + self._short.pack(min(length, _LONGEST)) + value[:_LONGEST]
 
     def sequence(self, tag: int, attribute: Attribute, items: Sequence[Sequence[str]], codec: str) -> bytes:
         """A sequence of defined length; members that are empty are left out."""
@@ -114,6 +151,3 @@ class Writer:
     def number(self, value: int) -> bytes:
         """A US value."""
         return self._short.pack(min(max(int(value), 0), 0xFFFF))
-
-
-Encode = Callable[[Row], bytes]

@@ -124,7 +124,7 @@ DIFFERENT: dict[str, set[str]] = {
     "orthanc": set(),
     "dcmqrscp": {'{"PatientName": "VIRTANEN^MATTI"}', '{"PatientName": "virtanen*"}'},
 }
-"""Queries, as JSON, that a peer answers in another way; docs/decisions/0014 says why ours are as they are.
+"""Queries, as JSON, that a peer answers in another way; docs/decisions/0017 says why ours are as they are.
 
 Where qrscp has an answer for every image, one of each counts.
 """
