@@ -457,8 +457,16 @@ def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> Pa
         *(keeper for destination in configuration.destinations for keeper in destination.calling_ae_titles),
     }
 
+    def senders_called(name: str, concerned: Concerned) -> list[Sender]:
+        """One that is not configured (any more) counts as the producers that the documents name."""
+        if name in peers:
+            return [peers[name]]
+        if name == IMPORTED or not concerned.producers:
+            return [Sender(peer=name)]
+        return [Sender(peer=name, producer=producer) for producer in concerned.producers]
+
     def parties_of(concerned: Concerned) -> Parties:
-        senders = tuple(peers.get(name, Sender(peer=name)) for name in concerned.peers)
+        senders = tuple(sender for name in concerned.peers for sender in senders_called(name, concerned))
         producers = [one.producer for one in senders if one.producer]
         keepers = {*concerned.keepers, *(one.register_keeper for one in senders if one.register_keeper)}
         known = providers.mapped(catalog) if catalog is not None else ()

@@ -60,11 +60,15 @@ class Parties:
 
 
 class Concerned(NamedTuple):
-    """What parties are looked up for: who sent, which register keepers' documents, which patients."""
+    """What parties are looked up for: who sent, which register keepers' documents, which patients.
+
+    ``producers`` are those that the documents name: of a sender that is not configured nothing else is known.
+    """
 
     peers: tuple[str, ...]
     keepers: tuple[str, ...]
     patients: tuple[str, ...]
+    producers: tuple[str, ...] = ()
 
 
 PartiesOf = Callable[[Concerned], Parties]
@@ -79,10 +83,13 @@ def concerned(
     peers: Iterable[str], documents: Iterable[tuple[ImagingDocument, bool]], patients: Collection[str]
 ) -> Concerned:
     """What to look up for a study; ``documents`` are its linked ones, each with whether it is current."""
+    papers = tuple(documents)
+    named = (document.producer for document, current in papers if current and document.kind in KINDS)
     return Concerned(
         tuple(dict.fromkeys(peers)),
-        tuple(dict.fromkeys(register.keeper for register in registers(documents))),
+        tuple(dict.fromkeys(register.keeper for register in registers(papers))),
         tuple(dict.fromkeys(one for one in patients if one)),
+        tuple(dict.fromkeys(one for one in named if one)),
     )
 
 

@@ -93,11 +93,13 @@ OSV_01 = Rule(
         "Each peer that sent the study and has a producer configured, against the register keeper and register of the"
         " linked documents (without documents: the peer's register_keeper). Within one organisation nothing is needed;"
         " into another's register an authorization must name this producer, this keeper and this register, and its"
-        " organiser must be of the keeper's organisation.",
+        " organiser must be of the keeper's organisation. A sender that is not configured any more counts as the"
+        " producer that the documents name.",
         "Jokainen tutkimuksen lähettäjä, jolle on asetettu tuottaja, verrattuna tutkimukseen liittyvien asiakirjojen"
         " rekisterinpitäjään ja rekisteriin (ilman asiakirjoja: lähettäjän register_keeper). Saman organisaation"
         " sisällä ei tarvita mitään; toisen rekisteriin tallentamiseen valtuutuksen on nimettävä tämä tuottaja, tämä"
-        " rekisterinpitäjä ja tämä rekisteri, ja järjestäjän on oltava rekisterinpitäjän organisaatiota.",
+        " rekisterinpitäjä ja tämä rekisteri, ja järjestäjän on oltava rekisterinpitäjän organisaatiota. Lähettäjä,"
+        " jota ei enää ole asetuksissa, katsotaan asiakirjojen nimeämäksi tuottajaksi.",
     ),
     remedy=_TO_WHOM,
     messages={

@@ -11,7 +11,8 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError
-from kuva_gateway.parts import check_configuration, destination_plans, make_immediate, make_may_see
+from kuva_gateway.parts import check_configuration, destination_plans, make_immediate, make_may_see, make_parties_of
+from kuva_gateway.validation.parties import Concerned, Sender
 
 GOOD = Header(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -109,3 +110,27 @@ def test_an_oid_that_is_no_organisations_is_a_fault_of_the_configuration(tmp_pat
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(configuration, tmp_path / "c.yaml")
     assert {problem.key for problem in caught.value.problems} == {f"peers.ct1.{key}", "register_keepers"}
+
+
+def test_a_sender_that_is_not_configured_counts_as_the_producer_that_the_documents_name(tmp_path: Path) -> None:
+    own, other = "1.2.246.10.48484841.10.0", "1.2.246.10.777.10.0"
+    keeper = "1.2.246.10.99999984.19.0"
+    configuration = Configuration.model_validate(
+        {
+            "environment": "test",
+            "state_directory": tmp_path,
+            "register_keepers": [keeper],
+            "peers": [{"name": "clinic", "ae_title": "CLINIC", "producer": own}, {"name": "ct1", "ae_title": "CT1"}],
+        }
+    )
+    parties_of = make_parties_of(configuration, None)
+
+    def senders(*peers: str, producers: tuple[str, ...] = (other,)) -> tuple[Sender, ...]:
+        return parties_of(Concerned(peers, (keeper,), (), producers)).senders
+
+    assert senders("clinic", "ct1") == (Sender(peer="clinic", producer=own), Sender(peer="ct1"))
+    assert senders("gone") == (Sender(peer="gone", producer=other),)
+    assert senders("") == (Sender(peer="", producer=other),)
+    assert senders("gone", producers=()) == (Sender(peer="gone"),)
+    assert senders("import") == (Sender(peer="import"),)
+    assert parties_of(Concerned((), (keeper,), ())).known_keepers == {keeper}
