@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kuva_gateway.catalog.received import NOT_AMENDED
 from kuva_gateway.catalog.rejections import HIDDEN
 from kuva_gateway.catalog.session import CHUNK
 from kuva_gateway.dicom.information_model import Level
@@ -86,10 +87,24 @@ def availability(level: Level) -> str:
     return f"CASE WHEN {_PURGED[max(level, Level.STUDY)]} THEN 'NEARLINE' ELSE 'ONLINE' END"
 
 
-def selection(keys: Mapping[Level, Sequence[str]], restriction: Condition) -> Condition:
-    """The instances that unique keys name (an empty sequence names all), as far as they may be seen."""
+def selection(keys: Mapping[Level, Sequence[str]], restriction: Condition, *, as_received: bool = False) -> Condition:
+    """The instances that unique keys name (an empty sequence names all), as far as they may be seen.
+
+    ``as_received``: the patient id is meant as it was received, whatever amendments made of it since.
+    """
     chosen = instances() & studies(restriction)
     for level, values in sorted(keys.items()):
-        if values:
+        if values and as_received and level is Level.PATIENT:
+            chosen &= _received_patients(values)
+        elif values:
             chosen &= one_of(_UNIQUE[level], values)
     return chosen
+
+
+def _received_patients(values: Sequence[str]) -> Condition:
+    now = one_of("s.patient_id", values) & Condition(sql=NOT_AMENDED)
+    then = one_of("r.patient_id", values)
+    return Condition(
+        sql=f"(({now.sql}) OR s.id IN (SELECT r.study_id FROM received_studies r WHERE {then.sql}))",
+        values=now.values + then.values,
+    )

@@ -97,7 +97,11 @@ class Retrieval:
         refusal = self._lookup.wait(begun)
         if refusal is not None:
             return refusal
-        chosen = choose(self._lookup.catalog(), selection(keys, self._lookup.may_see(association.peer)))
+        as_received = self._as_received(association.peer)
+        chosen = choose(
+            self._lookup.catalog(),
+            selection(keys, self._lookup.may_see(association.peer), as_received=as_received),
+        )
         return Asked(
             message_id=command.message_id or 0,
             priority=command.priority or 0,
@@ -107,7 +111,7 @@ class Retrieval:
             open_file=self._open_file,
             catalog=self._lookup.catalog(),
             chosen=chosen,
-            as_received=self._as_received(association.peer),
+            as_received=as_received,
         )
 
     def _sub_operations(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +17,7 @@ from pydicom.dataset import Dataset
 from tests.acceptance.gateway import Gateway, configuration
 from tests.stand_in import StandIn
 from tests.studies import HETUS, make_study
-from tests.support import free_port, wait_until
+from tests.support import dcmtk, dcmtk_environment, free_port, wait_until
 
 BOTH = ("request", "examination_entry")
 TEMPORARY_ROOT = "1.2.246.10.99999984.22.2026"
@@ -31,6 +33,22 @@ class Hospital:
         """The study's images as the archive has them."""
         found = [dcmread(path) for path in self.kept.iterdir()]
         return sorted((one for one in found if one.StudyInstanceUID == study.uid), key=lambda one: one.SOPInstanceUID)
+
+    def found(self, asker: str, patient_id: str) -> set[str]:
+        """Study Instance UIDs that ``asker`` finds for a patient id."""
+        keys = ["-k", "0008,0052=STUDY", "-k", f"PatientID={patient_id}", "-k", "StudyInstanceUID"]
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(
+                [
+                    *(dcmtk("findscu"), "-S", "-X", "-od", folder, "-aet", asker, "-aec", "KUVAGW", *keys),
+                    *("127.0.0.1", str(self.gateway.port)),
+                ],
+                env=dcmtk_environment(),
+                check=True,
+                timeout=60,
+                capture_output=True,
+            )
+            return {dcmread(path, force=True).StudyInstanceUID for path in Path(folder).iterdir()}
 
     def spooled(self) -> dict[Path, str]:
         """Every stored file and its digest: none may ever change."""
@@ -54,6 +72,10 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
         gateway = Gateway(folder / "gateway", archive_port=archive.port, port=port)
         value = configuration(port, archive.port, adt={"scan_every": "200ms"})
         value["peers"][0] |= {"code_mapping": str(folder / "ct1.csv"), "issuer_of_patient_id": "1.2.246.21"}
+        value["peers"] += [
+            {"name": "pacs", "ae_title": "PACS", "allow": ["find"], "as_received": True},
+            {"name": "viewer", "ae_title": "VIEWER", "allow": ["find"]},
+        ]
         gateway.configure(value)
         yield Hospital(stack.enter_context(gateway), archive, kept)
 
@@ -76,7 +98,9 @@ def test_a_study_with_a_temporary_id_goes_on_by_itself_once_the_id_is_linked(hos
     held = gateway.wait_state(study.uid, "held")
     assert "PID-05" in rules(held)
     before = hospital.spooled()
-    done = gateway.cli("patients", "link", "--by", "anna", "--reason", "seen", stdin=f"temp-4711\n{HETUS[0]}\n")
+    ids = gateway.folder / "ids.txt"
+    ids.write_text(f"temp-4711\n{HETUS[0]}\n")
+    done = gateway.quick("patients", "link", f"@{ids}", "--by", "anna", "--reason", "seen")
     assert (done.status, done.stdout.strip()) == (0, "linked: 1 studies amended, 0 delivered before")
     shown = gateway.wait_state(study.uid, "archived")
     assert shown["patient_id"] == HETUS[0]
@@ -91,10 +115,10 @@ def test_a_study_with_a_temporary_id_goes_on_by_itself_once_the_id_is_linked(hos
         assert original.ModifiedAttributesSequence[0].PatientID == "TEMP-4711"
     hospital.assert_pixels(study)
     assert hospital.spooled() == before
-    assert gateway.cli("spool", "verify").status == 0
-    refused = gateway.cli(
-        *("studies", "amend", study.uid, "--set", "AccessionNumber=-", "--by", "anna", "--reason", "late"), stdin="X1"
-    )
+    assert gateway.quick("spool", "verify").status == 0
+    late = ("--set", f"AccessionNumber=@{ids}", "--by", "anna", "--reason", "late")
+    ids.write_text("X1")
+    refused = gateway.quick("studies", "amend", study.uid, *late)
     assert refused.status == 1
     assert "withdraw it first" in refused.stderr
     later = make_study(kind="mr", accession="T2", hetu=HETUS[0])
@@ -103,6 +127,9 @@ def test_a_study_with_a_temporary_id_goes_on_by_itself_once_the_id_is_linked(hos
     gateway.send(later, calling="MR1")
     gateway.wait_state(later.uid, "archived")
     assert {one.PatientID for one in hospital.arrived(later)} == {HETUS[0]}
+    both = {study.uid, later.uid}
+    assert (hospital.found("VIEWER", HETUS[0]), hospital.found("PACS", "TEMP-4711")) == (both, both)
+    assert (hospital.found("VIEWER", "TEMP-4711"), hospital.found("PACS", HETUS[0])) == (set(), set())
     assert HETUS[0] not in gateway.said()
 
 

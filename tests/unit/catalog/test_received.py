@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kuva_gateway.catalog import patients, studies
-from kuva_gateway.catalog.visibility import without_states
+from kuva_gateway.catalog.visibility import EVERYTHING, selection, without_states
 from kuva_gateway.dicom.information_model import Level
 from tests.unit.catalog.making import Hospital
 from tests.unit.catalog.test_search import ask
@@ -96,3 +96,24 @@ def test_a_link_is_seen_at_once_and_what_was_received_stays(hospital: Hospital) 
     assert ask(hospital.catalog, Level.STUDY, PatientID=NEW) == ["1.2.1"]
     assert ask(hospital.catalog, Level.STUDY, PatientID="T1") == []
     assert ask(hospital.catalog, Level.STUDY, PatientID="T1", as_received=True) == ["1.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("patient_id", "now", "then"),
+    [("P1", ["1.2.2", "1.2.3"], ["1.2.1", "1.2.2", "1.2.3"]), (NEW, ["1.2.1"], [])],
+)
+def test_retrieval_by_patient_id_means_the_id_that_the_asker_sees(
+    amended: Hospital, patient_id: str, now: list[str], then: list[str]
+) -> None:
+    def chosen(as_received: bool) -> list[str]:
+        condition = selection({Level.PATIENT: (patient_id,)}, EVERYTHING, as_received=as_received)
+        return list(
+            amended.column(
+                "SELECT DISTINCT s.uid FROM instances i JOIN series e ON e.id = i.series_id "
+                f"JOIN studies s ON s.id = i.study_id WHERE {condition.sql} ORDER BY s.uid",
+                *condition.values,
+            )
+        )
+
+    assert chosen(False) == now
+    assert chosen(True) == then
