@@ -107,6 +107,12 @@ def test_a_person_may_release_a_held_study_or_reject_it(pair: Pair) -> None:
     assert overridden
     assert {override["by"] for override in overridden} == {"anna"}
     assert gateway.wait_state(unwanted.uid, "rejected")["entries"] == []
+    assert gateway.cli("studies", "remove", wanted.uid, "--by", "anna", "--reason", "no").status == 1
+    assert gateway.cli("studies", "remove", unwanted.uid, "--by", "anna", "--reason", "kept long enough").status == 0
+    kept = len(wanted.sop_instance_uids)
+    instances = gateway.state / "spool" / "instances"
+    wait_until(lambda: sum(path.is_file() for path in instances.rglob("*")) == kept, what="the removal")
+    assert gateway.wait_state(unwanted.uid, "removed")["instances"] == len(unwanted.sop_instance_uids)
     assert set(archive.digests) == set(wanted.sop_instance_uids)
     trace = gateway.json("studies", "trace", wanted.uid)
     assert any(step["by"] == "anna" and "paper request seen" in str(step["detail"]) for step in trace)

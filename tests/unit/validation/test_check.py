@@ -205,3 +205,34 @@ def test_a_producers_files_are_judged_with_the_authorizations_beside_them(
     (folder / "ended.xml").write_bytes(build_authorization(status="5", version=2, **ended))
     status, (one,), _ = run(str(path), capsys, folder, "--peer", "clinic")
     assert (status, [finding["rule"] for finding in one["findings"]]) == (1, ["OSV-01"])
+
+
+def test_the_configured_content_classes_hold_what_is_not_open_yet(
+    config: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "classes.yaml").write_text(
+        "classes:\n  - {id: ct, name: {en: CT, fi: TT}, codes: ['????D'], open_from: 2999-01-01}\n"
+    )
+    with Path(config).open("a") as stream:
+        stream.write(f"archive: {{content_classes: {tmp_path / 'classes.yaml'}}}\n")
+    put(folder, make_study(), *BOTH)
+    status, studies, _ = run(config, capsys, folder)
+    assert status == 1
+    assert [one["rule"] for one in studies[0]["findings"]] == ["CON-01"]
+    assert "opens on 2999-01-01" in studies[0]["findings"][0]["message"]
+
+
+def test_a_fault_in_the_content_classes_is_told_with_file_and_line(
+    config: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "classes.yaml").write_text("classes:\n  - {id: ct, name: {en: CT, fi: TT}, codes: ['x']}\n")
+    with Path(config).open("a") as stream:
+        stream.write(f"archive: {{content_classes: {tmp_path / 'classes.yaml'}}}\n")
+    put(folder, make_study(), *BOTH)
+    assert main(["check", "--config", config, str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "classes.yaml: line 2" in said
+    assert "no pattern of codes" in said
+    assert main(["config", "check", "--config", config]) == 2
+    assert "archive.content_classes" in capsys.readouterr().err
