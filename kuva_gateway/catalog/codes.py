@@ -108,9 +108,16 @@ def periods_for(catalog: Catalog, codes: Iterable[str]) -> dict[str, tuple[CodeP
     """The periods of each of these codes; codes that are not in the list map to ()."""
     wanted = list(dict.fromkeys(codes))
     with catalog.read() as session:
-        rows = session.rows_in("SELECT * FROM codes WHERE code IN {} ORDER BY code, valid_from, scheme", wanted)
+        known: dict[str, tuple[CodePeriod, ...]] = {} if session.writes else session.memory.setdefault("codes", {})
+        missing = [code for code in wanted if code not in known]
+        if missing:
+            known.update(_look_up(session, missing))
+    return {code: known[code] for code in wanted}
+
+
+def _look_up(session: Session, wanted: Iterable[str]) -> dict[str, tuple[CodePeriod, ...]]:
     found: dict[str, list[CodePeriod]] = {code: [] for code in wanted}
-    for row in rows:
+    for row in session.rows_in("SELECT * FROM codes WHERE code IN {} ORDER BY code, valid_from, scheme", found):
         found[row["code"]].append(_period(row))
     return {code: tuple(listed) for code, listed in found.items()}
 

@@ -38,8 +38,11 @@ def everything(catalog: Catalog) -> tuple[Provider, ...]:
 def mapped(catalog: Catalog) -> tuple[Provider, ...]:
     """The providers whose OID an operator has given."""
     with catalog.read() as session:
-        rows = session.rows("SELECT name, sector, joined, oid FROM providers WHERE oid IS NOT NULL")
-    return tuple(_provider(row) for row in rows)
+        known: tuple[Provider, ...] | None = None if session.writes else session.memory.get("providers")
+        if known is None:
+            rows = session.rows("SELECT name, sector, joined, oid FROM providers WHERE oid IS NOT NULL")
+            known = session.memory["providers"] = tuple(_provider(row) for row in rows)
+    return known
 
 
 def _provider(row: Row) -> Provider:

@@ -62,6 +62,8 @@ class Session:
         self.postgresql = postgresql
         self.writes = writes
         self.at = at
+        self.memory: dict[Any, Any] = {}
+        """What a transaction that only reads has looked up: nothing changes while it lasts."""
 
     def execute(self, sql: str, *values: Any) -> Any:
         """Run one statement; returns its cursor."""

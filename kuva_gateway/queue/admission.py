@@ -8,7 +8,7 @@ stale one is dropped and made again), that what goes wrong with one study stops 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -123,15 +123,16 @@ class Admission:
                 break
         return verdicts, passed
 
-    def _next_group(self, tries: Mapping[str, int]) -> list[str]:
+    def _next_group(self, tries: Counter[str]) -> list[str]:
         """The next studies to judge; those whose facts move faster than they are judged wait for the next run."""
         for limit in (GROUP, STUDIES_PER_LOOK):
             uids = studies.to_judge(self._catalog, limit)
-            found = [uid for uid in uids if tries.get(uid, 0) < TRIES]
+            found = [uid for uid in uids if tries[uid] < TRIES]
             if found or len(uids) < limit:
                 break
         for uid in uids:
-            if tries.get(uid) == TRIES:
+            if tries[uid] == TRIES:
+                tries[uid] += 1  # said once in a run
                 self._log.info("the study changes faster than it is judged", study=uid)
         return found[:GROUP]
 

@@ -294,6 +294,7 @@ def test_a_study_that_always_moves_on_is_left_to_the_next_run(way: Line, desk: D
     desk.judge = judge
     assert desk.run() == 1
     assert (way.study(sent.uid), way.study(other.uid)) == ("settled", "accepted")
+    assert [event for _, event, _ in way.log.lines].count("the study changes faster than it is judged") == 1
     desk.judge = lambda view: Verdict(True)
     assert desk.run() == 1
     assert way.study(sent.uid) == "accepted"
