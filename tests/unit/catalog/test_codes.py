@@ -56,15 +56,15 @@ def test_a_list_of_the_official_size_is_stored_in_seconds(catalog: Catalog) -> N
     assert time.monotonic() - started < 20
 
 
-def test_what_one_moment_has_looked_up_is_remembered_for_that_moment_only(hospital: Hospital) -> None:
-    codes.store(hospital.catalog, [period("GD1AD")])
-    with hospital.catalog.read() as session:
-        first = codes.periods_for(hospital.catalog, ["GD1AD", "NONE"])
-        assert codes.periods_for(hospital.catalog, ["NONE", "GD1AD"]) == first
+def test_what_one_moment_has_looked_up_is_remembered_for_that_moment_only(catalog: Catalog) -> None:
+    codes.store(catalog, [period("GD1AD")])
+    with catalog.read() as session:
+        first = codes.periods_for(catalog, ["GD1AD", "NONE"])
+        assert codes.periods_for(catalog, ["NONE", "GD1AD"]) == first
         assert set(session.memory["codes"]) == {"GD1AD", "NONE"}
-    codes.store(hospital.catalog, [period("GD1AD", name="another name")])
-    assert codes.periods(hospital.catalog, "GD1AD")[0].name == "another name"
-    with hospital.catalog.write():
-        before = codes.periods(hospital.catalog, "GD1AD")
-        codes.store(hospital.catalog, [period("GD1AD", name="a third name")])
-        assert codes.periods(hospital.catalog, "GD1AD") != before
+    codes.store(catalog, [period("GD1AD", name="another name")])
+    assert codes.periods(catalog, "GD1AD")[0].name == "another name"
+    with catalog.write():
+        before = codes.periods(catalog, "GD1AD")
+        codes.store(catalog, [period("GD1AD", name="a third name")])
+        assert codes.periods(catalog, "GD1AD") != before
