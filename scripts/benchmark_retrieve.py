@@ -1,0 +1,224 @@
+"""Measures C-MOVE and C-GET of one study: the gateway beside DCMTK's dcmqrscp and Orthanc, in alternating rounds.
+
+Everybody is given the same images first, each by its own C-STORE. A C-MOVE goes to DCMTK's storescp, asked for by
+movescu; a C-GET is asked for by getscu, which writes the files. The time runs from the start of the asker to its end;
+every image must have come. DCMTK's tools run with TCP_NODELAY=1 unless ``--nagle`` is given. Loopback only; everything
+is removed at the end.
+
+Examples::
+
+    scripts/benchmark-retrieve
+    scripts/benchmark-retrieve --count 1000 --pixel-bytes 524288 --rounds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydicom import dcmread
+from receive_benchmark.processes import NODELAY, Stopped, child, cpu_seconds, environment, free_port, program, wait_for
+from studymaker import load_files
+
+ROOT = Path(__file__).resolve().parent.parent
+VIEWER = "VIEWER"
+PDU = "131072"
+PATIENCE = 900.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Who is asked: its name, AE title, port and process."""
+
+    name: str
+    ae_title: str
+    port: int
+    pid: int
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, viewer: int, env: dict[str, str]) -> Iterator[Archive]:
+    """The daemon with its default settings."""
+    port, title = free_port(), "KUVAGW"
+    config = folder / "kuva-gateway.yaml"
+    peer = {
+        "name": "viewer",
+        "ae_title": VIEWER,
+        "host": "127.0.0.1",
+        "port": viewer,
+        "allow": ["store", "move", "get"],
+    }
+    settings = {
+        "environment": "test",
+        "listen": {"port": port},
+        "settle_after": "1h",
+        "spool": {"minimum_free": "64MiB"},
+        "log": {"format": "json", "level": "warning"},
+        "peers": [peer],
+    }
+    config.write_text(yaml.safe_dump(settings))
+    command = [sys.executable, "-m", "kuva_gateway", "run", "--config", str(config)]
+    with child(command, log=folder / "log", port=port, env=env, cwd=ROOT) as process:
+        yield Archive(name="gateway", ae_title=title, port=port, pid=process.pid)
+
+
+@contextlib.contextmanager
+def dcmqrscp(folder: Path, viewer: int, env: dict[str, str]) -> Iterator[Archive]:
+    """DCMTK's small archive, which keeps and sends files as they came."""
+    port, title, out = free_port(), "DCMQRSCP", folder / "out"
+    out.mkdir()
+    config = folder / "dcmqrscp.cfg"
+    config.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = {PDU}\nMaxAssociations = 64\n"
+        f"HostTable BEGIN\nviewer = ({VIEWER}, 127.0.0.1, {viewer})\nHostTable END\n"
+        "VendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\n{title} {out} RW (500, 1gb) ANY\nAETable END\n"
+    )
+    command = [program("dcmqrscp"), "--quiet", "-c", str(config), "--fork", "-dhl", "-pdu", PDU, "+B"]
+    with child(command, log=folder / "log", port=port, env=env) as process:
+        yield Archive(name="dcmqrscp", ae_title=title, port=port, pid=process.pid)
+
+
+@contextlib.contextmanager
+def orthanc(folder: Path, viewer: int, env: dict[str, str]) -> Iterator[Archive]:
+    """Orthanc with its SQLite index and its default settings, a larger PDU aside."""
+    port, title = free_port(), "ORTHANC"
+    settings = {
+        "StorageDirectory": str(folder / "out"), "IndexDirectory": str(folder / "out"), "Plugins": [],
+        "DicomAet": title, "DicomPort": port, "HttpPort": free_port(), "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False, "MaximumPduLength": int(PDU), "DicomAlwaysAllowGet": True,
+        "DicomAlwaysAllowMove": True, "DicomModalities": {"viewer": [VIEWER, "127.0.0.1", viewer]},
+    }  # fmt: skip
+    config = folder / "orthanc.json"
+    config.write_text(json.dumps(settings))
+    with child([program("Orthanc"), str(config)], log=folder / "log", port=port, env=env) as process:
+        yield Archive(name="orthanc", ae_title=title, port=port, pid=process.pid)
+
+
+ARCHIVES: dict[str, Callable[[Path, int, dict[str, str]], contextlib.AbstractContextManager[Archive]]] = {
+    "gateway": gateway,
+    "dcmqrscp": dcmqrscp,
+    "orthanc": orthanc,
+}
+
+
+def run(command: list[str], env: dict[str, str], folder: Path) -> None:
+    """Run a tool of DCMTK that must succeed."""
+    done = subprocess.run(
+        command, env=env, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+    )
+    if done.returncode != 0:
+        raise Stopped(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.decode()[-500:]}")
+
+
+def put(archive: Archive, paths: list[Path], env: dict[str, str], folder: Path) -> None:
+    """Store the images."""
+    run(
+        [program("storescu"), "-R", "-pdu", PDU, "-aet", VIEWER, "-aec", archive.ae_title, "127.0.0.1",
+         str(archive.port), *map(str, paths)],
+        env, folder,
+    )  # fmt: skip
+
+
+def retrieve(
+    archive: Archive, how: str, study: str, count: int, received: Path, env: dict[str, str]
+) -> dict[str, float]:
+    """One retrieval: seconds, and processor seconds of the archive."""
+    before, started = cpu_seconds(archive.pid), time.perf_counter()
+    more = ["-aem", VIEWER] if how == "C-MOVE" else ["-od", str(received), "+B"]
+    run(
+        [program("movescu" if how == "C-MOVE" else "getscu"), "-S", "-pdu", PDU, "-aet", VIEWER,
+         "-aec", archive.ae_title, *more, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}",
+         "127.0.0.1", str(archive.port)],
+        env, received,
+    )  # fmt: skip
+    wait_for(
+        lambda: len(list(received.iterdir())) >= count, f"{count} images by {how} from {archive.name}", patience=60
+    )
+    seconds = time.perf_counter() - started
+    for path in received.iterdir():
+        path.unlink()
+    return {"seconds": seconds, "cpu": cpu_seconds(archive.pid) - before}
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[tuple[str, str], list[dict[str, float]]]:
+    """All rounds; the first of each warms up and is not kept."""
+    env = environment(**({} if options.nagle else NODELAY))
+    load_files(folder / "images", count=options.count, pixel_bytes=options.pixel_bytes, studies=1)
+    paths = sorted((folder / "images").iterdir())
+    study = str(dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
+    received, viewer = folder / "received", free_port()
+    received.mkdir()
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    with contextlib.ExitStack() as stack:
+        storescp = [program("storescp"), "--quiet", "-aet", VIEWER, "-od", str(received), "+B", "+xa", "-pdu", PDU]
+        stack.enter_context(child([*storescp, str(viewer)], log=folder / "storescp.log", port=viewer, env=env))
+        archives = []
+        for name in options.archive:
+            (folder / name).mkdir()
+            archives.append(stack.enter_context(ARCHIVES[name](folder / name, viewer, env)))
+            put(archives[-1], paths, env, folder)
+        for number in range(options.rounds + 1):
+            for how in ("C-MOVE", "C-GET"):
+                for archive in archives[number % len(archives) :] + archives[: number % len(archives)]:
+                    one = retrieve(archive, how, study, len(paths), received, env)
+                    print(f"{how} {archive.name:>9}: {one['seconds']:6.2f} s, CPU {one['cpu']:5.2f} s"
+                          f"{'' if number else ' (warming up)'}", file=sys.stderr)  # fmt: skip
+                    if number:
+                        found.setdefault((how, archive.name), []).append(one)
+    return found
+
+
+def table(found: dict[tuple[str, str], list[dict[str, float]]], options: argparse.Namespace) -> str:
+    """Medians, and how many times as fast as each peer the gateway is."""
+    lines = [f"{options.count} CT images of {options.pixel_bytes} bytes of pixels, {options.rounds} rounds", ""]
+    for (how, name), rounds in sorted(found.items()):
+        seconds, cpu = (statistics.median(one[key] for one in rounds) for key in ("seconds", "cpu"))
+        own = statistics.median(one["seconds"] for one in found.get((how, "gateway"), rounds))
+        lines.append(
+            f"{how:7} {name:>9} {seconds:7.2f} s  {len(rounds)} rounds  CPU {cpu:6.2f} s  {seconds / own:5.2f} x"
+        )
+    return "\n".join(lines)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="benchmark-retrieve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=1000, help="images (%(default)s)")
+    parser.add_argument("--pixel-bytes", type=int, default=512 * 1024, help="of each (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="that count (%(default)s)")
+    parser.add_argument("--archive", nargs="+", choices=list(ARCHIVES), default=list(ARCHIVES), help="who is asked")
+    parser.add_argument("--nagle", action="store_true", help="leave Nagle's algorithm on in DCMTK's tools")
+    parser.add_argument("--folder", type=Path, default=None, help="where to work (default: the temporary folder)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and print the table."""
+    options = parse(arguments)
+    folder = Path(tempfile.mkdtemp(prefix="kuva-retrieve-", dir=options.folder))
+    try:
+        print(table(measure(options, folder), options))
+    except Stopped as error:
+        print(f"benchmark-retrieve: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
