@@ -12,6 +12,7 @@ from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from kuva_gateway.catalog import migrations
 from kuva_gateway.catalog.database import Catalog, utc_now
+from kuva_gateway.catalog.described import COLUMNS as DESCRIBED
 from kuva_gateway.catalog.name_search import make_name_search
 from kuva_gateway.catalog.queue_models import TABLES
 from kuva_gateway.catalog.stats import stats
@@ -144,3 +145,33 @@ def test_a_catalog_of_the_first_schema_is_brought_up_to_date_with_what_it_holds(
     assert schema(upgraded) == wanted
     assert hospital.rows("SELECT * FROM instances ORDER BY id") == rows
     assert stats(upgraded) == counted
+
+
+def test_what_queries_show_is_filled_from_what_a_catalog_holds(hospital: Hospital, open_catalog: OpenCatalog) -> None:
+    name, charset = "Mäkelä^Åke=山田^太郎", "ISO_IR 192"
+    hospital.send("1.2.1", PatientName=name, SpecificCharacterSet=charset, StudyTime="1015", SeriesDate="20240105")
+    hospital.send("1.2.2", instances=1, ReferringPhysicianName="Öhman^Eva", SpecificCharacterSet=charset)
+    columns = ", ".join((*DESCRIBED, "id"))
+    wanted = hospital.rows(f"SELECT {columns} FROM studies ORDER BY id")
+    assert wanted[0]["name_key"] == "makela^ake"
+    moments = hospital.rows("SELECT moment FROM series ORDER BY id")
+    with hospital.catalog.write() as session:
+        if not session.postgresql:
+            for kind in ("new", "changed", "gone"):
+                session.execute(f"DROP TRIGGER studies_name_{kind}")
+            session.execute("DROP TABLE study_names")
+            for index in ("studies_name", "studies_patient_id", "studies_moment", "series_uid"):
+                session.execute(f"DROP INDEX {index}")
+        else:
+            session.execute("DROP INDEX studies_patient_id")
+            session.execute("DROP INDEX series_uid")
+        for column in DESCRIBED:
+            session.execute(f"ALTER TABLE studies DROP COLUMN {column}")
+        for column in ("time", "moment", "laterality", "institution", "requests"):
+            session.execute(f"ALTER TABLE series DROP COLUMN {column}")
+        session.execute(f"DELETE FROM {migrations.HISTORY} WHERE name = '0011_queries'")
+    open_catalog()
+    assert hospital.rows(f"SELECT {columns} FROM studies ORDER BY id") == wanted
+    assert hospital.rows("SELECT moment FROM series ORDER BY id") == moments
+    if not hospital.catalog.postgresql:
+        assert hospital.column("SELECT rowid FROM study_names WHERE study_names MATCH '\"kel\"'") == [wanted[0]["id"]]
