@@ -20,6 +20,13 @@ BEGUN = (
     "AND l.state IN ('sent', 'committed')))"
 )
 """Something of the study's present revision is on its way: too late to stop it."""
+SENDING = (
+    "EXISTS (SELECT 1 FROM entries e WHERE e.study_id = studies.id AND e.revision = studies.revision "
+    "AND e.state = 'sending')"
+)
+"""An attempt runs, which may yet end with nothing sent: then it is not too late."""
+SENT = BEGUN.replace("'sending', ", "")
+"""Something of the study's present revision has been sent."""
 
 
 AT_ONCE: Final = 2000
@@ -30,13 +37,14 @@ _OPEN: Final = "state IN ('settled', 'held', 'accepted')"
 def open_question(session: Session, study_ids: Iterable[int]) -> int:
     """Facts of these studies have changed: judge them again where a verdict can still change something.
 
-    A verdict that is being formed on the older facts is discarded. Returns how many studies will be judged.
+    A verdict that is being formed on the older facts is discarded. While an attempt runs of which nothing is sent yet,
+    the question waits for its end. Returns how many studies will be judged.
     """
     ids = sorted(set(study_ids))
     session.change_in("UPDATE studies SET facts_version = facts_version + 1 WHERE id IN {}", ids)
     return session.change_in(
         "UPDATE studies SET judge = 1 WHERE (state IN ('settled', 'held') OR (state = 'accepted' "
-        f"AND (released_revision IS NULL OR released_revision <> revision) AND NOT {BEGUN})) AND id IN {{}}",
+        f"AND (released_revision IS NULL OR released_revision <> revision) AND NOT {SENT})) AND id IN {{}}",
         ids,
     )
 

@@ -13,7 +13,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.documents import from_json as document_from_json
 from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.patients import links_of
-from kuva_gateway.catalog.questions import judged_by, open_due
+from kuva_gateway.catalog.questions import SENDING, SENT, judged_by, open_due
 from kuva_gateway.catalog.records import (
     FactSet,
     InstanceFinding,
@@ -184,6 +184,7 @@ def to_judge(catalog: Catalog, limit: int) -> list[str]:
         rows = session.rows(
             # Joined to nothing, so that no planner takes the index of states, which has every held study.
             "SELECT uid FROM studies WHERE judge = 1 AND state || '' IN ('settled', 'held', 'accepted') "
+            f"AND NOT (state || '' = 'accepted' AND NOT {SENT} AND {SENDING}) "
             "ORDER BY last_arrival LIMIT ?",
             limit,
         )

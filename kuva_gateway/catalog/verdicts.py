@@ -8,7 +8,7 @@ from datetime import date
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
-from kuva_gateway.catalog.questions import BEGUN, open_question
+from kuva_gateway.catalog.questions import BEGUN, SENT, open_question
 from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView
 from kuva_gateway.catalog.rejections import release as release_notes
 from kuva_gateway.catalog.session import Row, Session
@@ -36,13 +36,16 @@ def record_verdict(
     """
     with catalog.write() as session:
         study = session.one(
-            f"SELECT studies.*, CASE WHEN {BEGUN} THEN 1 ELSE 0 END AS begun FROM studies WHERE uid = ?",
+            f"SELECT studies.*, CASE WHEN {BEGUN} THEN 1 ELSE 0 END AS begun, "
+            f"CASE WHEN {SENT} THEN 1 ELSE 0 END AS sent FROM studies WHERE uid = ?",
             view.study.study_instance_uid,
         )
         if study is None or (study["revision"], study["facts_version"]) != (view.revision, view.facts_version):
             return False
         if study["state"] not in ("settled", "held", "accepted"):
             return False
+        if study["state"] == "accepted" and study["begun"] and not study["sent"]:
+            return False  # the question stays open until the attempt that runs has ended
         session.execute(
             "UPDATE studies SET judge = 0, look_again_on = ?, content_classes = ? WHERE id = ?",
             None if look_again_on is None else look_again_on.isoformat(),

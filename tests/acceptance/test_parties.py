@@ -109,8 +109,8 @@ def test_a_document_withdrawn_after_acceptance_stops_a_delivery_that_has_not_beg
     with Gateway(tmp_path / "gateway", archive_port=free_port(), peers=PEERS) as gateway:
         study = make_study(kind="ct")
         first = "1.2.246.10.99999984.91.2024.1"
-        gateway.drop(study, "examination_entry")
-        gateway.drop(study, "request", oid=first)
+        gateway.import_documents(study, "examination_entry")
+        gateway.import_documents(study, "request", oid=first)
         gateway.send(study)
         assert gateway.wait_state(study.uid, "accepted")["entries"][0]["sent"] == 0
         withdrawn = {"oid": f"{first}1", "set_id": first, "version": 2, "replaces": first, "record_status": "5"}

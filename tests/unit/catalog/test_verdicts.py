@@ -359,3 +359,27 @@ def test_a_study_is_archived_when_every_required_destination_is_complete(hospita
     assert hospital.state() == "accepted"
     commit_everything(hospital)
     assert hospital.state() == "archived"
+
+
+def test_facts_that_change_during_an_attempt_that_sends_nothing_are_judged_after_it(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    hospital.add_document()
+    assert studies.to_judge(hospital.catalog, 10) == []
+    assert not hospital.judge("1.2.1", MISSING)
+    entries.defer(hospital.catalog, entry.id, hospital.clock(), None)
+    assert studies.to_judge(hospital.catalog, 10) == ["1.2.1"]
+    assert hospital.judge("1.2.1", MISSING)
+    assert hospital.state() == "held"
+
+
+def test_facts_that_change_during_an_attempt_that_delivers_come_too_late(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    hospital.add_document()
+    pending = entries.pending_instances(hospital.catalog, entry)
+    entries.mark_sent(hospital.catalog, entry.id, [one.instance_id for one in pending], hospital.clock())
+    entries.delivered(hospital.catalog, entry.id, hospital.attempt(sent=len(pending)))
+    assert not hospital.judge("1.2.1", MISSING)
+    assert studies.to_judge(hospital.catalog, 10) == []
+    assert hospital.state() == "accepted"
