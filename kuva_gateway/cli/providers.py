@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,10 @@ from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_object, emit_rows
 from kuva_gateway.clinical.identifiers import is_organisation_oid
 from kuva_gateway.clinical.providers import SECTORS, Provider, Sector
+from kuva_gateway.intake.providers import load_shipped_providers
+
+if TYPE_CHECKING:
+    from kuva_gateway.catalog.database import Catalog
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -32,11 +37,19 @@ def _name(context: click.Context, parameter: click.Parameter, value: str) -> str
     return value.strip()
 
 
+def _catalog(invocation: Invocation, *, create: bool = False) -> Catalog:
+    """The catalog, with the shipped list in it: no daemon may have run on it yet."""
+    catalog = invocation.catalog(create=create)
+    if not catalog_providers.everything(catalog):
+        load_shipped_providers(catalog)
+    return catalog
+
+
 @providers.command("list")
 @pass_invocation
 def list_(invocation: Invocation) -> None:
     """List providers: sector, date of joining, and the OID where one was given."""
-    rows = [catalog_providers.shape(one) for one in catalog_providers.everything(invocation.catalog())]
+    rows = [catalog_providers.shape(one) for one in catalog_providers.everything(_catalog(invocation))]
     emit_rows(invocation, rows, [("name", "provider"), ("sector", "sector"), ("joined", "joined"), ("oid", "OID")])
 
 
@@ -50,7 +63,7 @@ def set_(invocation: Invocation, name: str, oid: str | None, joined: datetime | 
     if oid is None and joined is None:
         raise click.UsageError("give --oid or --joined")
     changed = catalog_providers.change(
-        invocation.catalog(), name, oid=oid, joined=None if joined is None else joined.date()
+        _catalog(invocation), name, oid=oid, joined=None if joined is None else joined.date()
     )
     invocation.poke()
     emit_object(invocation, catalog_providers.shape(changed))
@@ -66,6 +79,6 @@ def add(invocation: Invocation, name: str, joined: datetime, sector: Sector, oid
     """Add a provider that the shipped list does not have."""
     day: date = joined.date()
     provider = Provider(name=name, sector=sector, joined=day, oid=oid)
-    catalog_providers.add(invocation.catalog(create=True), provider)
+    catalog_providers.add(_catalog(invocation, create=True), provider)
     invocation.poke()
     emit_object(invocation, catalog_providers.shape(provider))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kuva_gateway.cli import main
+from kuva_gateway.intake.shipped import STARTER_CODES, shipped_file
 from tests.authorizations import HETU, ORGANISER, build_authorization
 
 BY = ("--by", "anna", "--reason", "contract ended")
@@ -57,6 +58,14 @@ def test_an_authorization_is_invalidated_by_somebody_for_a_reason(
     assert main(["authorizations", "list"]) == 0
     (listed,) = printed(capsys, "authorizations", "list")
     assert listed["invalidated"]["by"] == "anna"
+
+
+def test_the_shipped_providers_are_known_before_a_daemon_ever_ran(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["codes", "import", str(shipped_file(STARTER_CODES))]) == 0  # makes the catalog
+    assert len(printed(capsys, "providers", "list")) == 30
+    assert printed(capsys, "providers", "set", "HUS-yhtymä", "--oid", OID)["joined"] == "2020-10-14"
 
 
 def test_providers_are_added_given_oids_and_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
