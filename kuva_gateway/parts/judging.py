@@ -1,220 +1,36 @@
-"""The gateway's parts as the configuration wants them, for the daemon and for commands alike.
+"""What verdicts depend on, as the configuration says: content classes, parties, amendments, what peers see.
 
-Keeps nothing; every function makes something new from a checked configuration. Network, rules and catalog are imported
-where they are used: a command that only looks into the catalog starts without the network, a receiving process without
-the catalog.
+Keeps nothing. Rules and catalog are imported where they are used: a receiving process starts without them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.config.model import IMPORTED
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
-from kuva_gateway.errors import ConfigurationError, DeferredError, NotFoundError, Problem, RefusedError
-from kuva_gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
-    import ssl
-
     from kuva_gateway.catalog.database import Catalog
     from kuva_gateway.catalog.records import DestinationPlan, StudyView
     from kuva_gateway.catalog.visibility import Condition
     from kuva_gateway.catalog.withdrawal import MakeNote
     from kuva_gateway.clinical.code_mapping import CodeMapping
     from kuva_gateway.clinical.content_classes import ContentClasses
-    from kuva_gateway.clinical.document_profile import Profile
     from kuva_gateway.config import Peer
     from kuva_gateway.dicom.amendments import Amendment
-    from kuva_gateway.forward.call import Call
-    from kuva_gateway.network import Limits, Timers
     from kuva_gateway.validation.automatic import SenderOf
     from kuva_gateway.validation.findings import Refusal, Verdict
     from kuva_gateway.validation.parties import PartiesOf
     from kuva_gateway.validation.practice import Practice
-
-CATALOG_FILE = "catalog.sqlite"
-
-
-def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
-    """The catalog that the configuration names; raises what :meth:`Catalog.open` raises."""
-    from kuva_gateway.catalog.database import Catalog
-
-    keywords: dict[str, Any] = {} if now is None else {"now": now}
-    return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
-
-
-def catalog_path(configuration: Configuration) -> Path:
-    """Where the embedded catalog's file is."""
-    return configuration.state_directory / CATALOG_FILE
-
-
-def open_spool(configuration: Configuration) -> Spool:
-    """The spool's folders in the state directory, made if they are missing."""
-    return Spool(
-        configuration.state_directory / "spool",
-        durability=configuration.spool.durability,
-        minimum_free=configuration.spool.minimum_free,
-    )
-
-
-def timers(configuration: Configuration) -> Timers:
-    """The deadlines of associations."""
-    from kuva_gateway.network import Timers
-
-    own = configuration.timers
-    return Timers(
-        handshake=own.handshake,
-        associate=own.associate,
-        idle=own.idle,
-        message=own.message,
-        minimum_rate=own.minimum_rate,
-        send_stall=own.send_stall,
-        response=own.response,
-    )
-
-
-def limits(configuration: Configuration) -> Limits:
-    """How much of the machine peers may use."""
-    from kuva_gateway.network import Limits
-
-    own = configuration.limits
-    return Limits(
-        associations=own.associations,
-        half_open=own.half_open,
-        half_open_per_address=own.half_open_per_address,
-        pdu_length=own.pdu_length,
-    )
-
-
-def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
-    """The TLS context of the listener, None when there is none; raises TlsFilesError."""
-    from kuva_gateway.network import tls
-
-    own = configuration.tls
-    if own.port is None or own.certificate is None or own.key is None:
-        return None
-    return tls.server_context(
-        configuration.path(own.certificate),
-        configuration.path(own.key),
-        None if own.ca is None else configuration.path(own.ca),
-    )
-
-
-def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
-    """The TLS context for calling others, None when none of them uses TLS; raises TlsFilesError."""
-    from kuva_gateway.network import tls
-
-    called = any(peer.require_tls and peer.host is not None for peer in configuration.peers)
-    if not (called or any(destination.tls for destination in configuration.destinations)):
-        return None
-    own = configuration.tls
-    return tls.client_context(
-        None if own.ca is None else configuration.path(own.ca),
-        None if own.certificate is None else configuration.path(own.certificate),
-        None if own.key is None else configuration.path(own.key),
-    )
-
-
-def check_configuration(configuration: Configuration, path: Path) -> None:
-    """Check what the file's form cannot say: rule ids, TLS files, that somebody can reach us.
-
-    Raises
-    ------
-    ConfigurationError
-        With every such fault.
-    """
-    from kuva_gateway.network.errors import TlsFilesError
-    from kuva_gateway.validation.rules import RULES
-
-    problems = []
-    for place, rules in [
-        ("rules", configuration.rules),
-        *((f"peers.{p.name}.rules", p.rules) for p in configuration.peers),
-    ]:
-        problems += [
-            Problem(line=None, key=f"{place}.{rule}", message=_no_rule(rule)) for rule in rules if rule not in RULES
-        ]
-    try:
-        known = {one.id for one in content_classes(configuration).classes}
-        problems += _unknown_classes(configuration, known)
-    except ConfigurationError as error:
-        problems += [
-            Problem(line=None, key="archive.content_classes", message=f"{error.path}: {one}") for one in error.problems
-        ]
-    except NotFoundError as error:
-        problems.append(Problem(line=None, key="archive.content_classes", message=str(error)))
-    for make in (server_tls, client_tls):
-        try:
-            make(configuration)
-        except TlsFilesError as error:
-            problems.append(Problem(line=None, key="tls", message=str(error)))
-    problems += _unknown_peers(configuration)
-    problems += _wrong_oids(configuration)
-    problems += _mapping_problems(configuration)
-    if configuration.listen.port is None and configuration.tls.port is None:
-        problems.append(
-            Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
-        )
-    if problems:
-        raise ConfigurationError(str(path), problems)
-
-
-def _wrong_oids(configuration: Configuration) -> list[Problem]:
-    """OIDs of producers and register keepers that are none of an organisation's would silently match nothing."""
-    from kuva_gateway.clinical.identifiers import is_organisation_oid
-
-    named = [("register_keepers", oid) for oid in configuration.register_keepers]
-    for destination in configuration.destinations:
-        named += [(f"destinations.{destination.name}.calling_ae_titles", oid) for oid in destination.calling_ae_titles]
-    for peer in configuration.peers:
-        named += [
-            (f"peers.{peer.name}.{key}", oid)
-            for key, oid in (("producer", peer.producer), ("register_keeper", peer.register_keeper))
-            if oid is not None
-        ]
-    return [
-        Problem(line=None, key=key, message="expected an OID under 1.2.246.10")
-        for key, oid in named
-        if not is_organisation_oid(oid)
-    ]
-
-
-def _unknown_peers(configuration: Configuration) -> list[Problem]:
-    """Filters that name a peer which is not configured would silently take nothing."""
-    known = {peer.name for peer in configuration.peers} | {IMPORTED}
-    return [
-        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no peer {name}")
-        for one in configuration.destinations
-        for name in sorted(one.filter.peers - known)
-    ]
-
-
-def _no_rule(rule: str) -> str:
-    from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
-
-    return (
-        "this rule has no findings and no severity (docs/rules.rst)" if rule in ELSEWHERE else "there is no such rule"
-    )
-
-
-def _unknown_classes(configuration: Configuration, known: set[str]) -> list[Problem]:
-    """Filters that name a content class which the file lacks would silently take nothing."""
-    return [
-        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no content class {name}")
-        for one in configuration.destinations
-        for name in sorted(one.filter.content_classes - known)
-    ]
 
 
 def content_classes(configuration: Configuration) -> ContentClasses:
@@ -300,38 +116,11 @@ def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condi
     return may_see
 
 
-def _mapping_problems(configuration: Configuration) -> list[Problem]:
-    """Every fault in the peers' mapping files, with the file's line."""
-    from kuva_gateway.clinical.code_mapping import CodeMappingError
-
-    problems = []
-    for peer in configuration.peers:
-        try:
-            code_mapping(configuration, peer)
-        except CodeMappingError as error:
-            for line, why in error.faults:
-                place = f"{peer.code_mapping}" + (f", line {line}" if line else "")
-                problems.append(Problem(line=None, key=f"peers.{peer.name}.code_mapping", message=f"{place}: {why}"))
-    return problems
-
-
 def code_mapping(configuration: Configuration, peer: Peer) -> CodeMapping | None:
     """The peer's mapping of local codes, None when it has none; raises CodeMappingError."""
     from kuva_gateway.intake.code_mappings import load_code_mapping
 
     return None if peer.code_mapping is None else load_code_mapping(configuration.path(peer.code_mapping))
-
-
-def unlisted_codes(configuration: Configuration, catalog: Catalog) -> list[str]:
-    """A line for each code of a mapping file that the code list does not have."""
-    from kuva_gateway.intake.code_mappings import unlisted
-
-    return [
-        f"peers.{peer.name}.code_mapping: {peer.code_mapping}, {line}"
-        for peer in configuration.peers
-        if (mapping := code_mapping(configuration, peer)) is not None
-        for line in unlisted(catalog, mapping)
-    ]
 
 
 def _peers_of(configuration: Configuration, producer: str) -> list[str]:
@@ -344,28 +133,6 @@ def _peers_of(configuration: Configuration, producer: str) -> list[str]:
         for one in configuration.peers
         if own in {organisation_of(oid) for oid in (one.producer, one.register_keeper) if oid is not None}
     ]
-
-
-def accepted_documents(configuration: Configuration) -> Path:
-    """Where the bytes of accepted documents are kept."""
-    return configuration.state_directory / "documents" / "accepted"
-
-
-def accepted_authorizations(configuration: Configuration) -> Path:
-    """Where the bytes of accepted authorizations are kept."""
-    return configuration.state_directory / "authorizations" / "accepted"
-
-
-def make_state_directory(path: Path) -> None:
-    """Make the state directory, readable by the gateway's own user only."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def document_profile(configuration: Configuration) -> Profile:
-    """How imaging documents are read."""
-    from kuva_gateway.clinical.document_profile import Profile
-
-    return Profile(kinds=configuration.documents.kinds, accession_roots=configuration.documents.accession_roots)
 
 
 def make_keeper_of(configuration: Configuration, catalog: Catalog) -> Callable[[str], str]:
@@ -412,34 +179,6 @@ def make_note(configuration: Configuration, code: str, uid: str, now: datetime) 
     }
     at = now.astimezone(ZoneInfo(configuration.timezone))
     return partial(write_note, code=code, uid=uid, series_uid=new_uid(), at=at, device=device)
-
-
-def call_peer(configuration: Configuration, peer: Peer) -> Call | None:
-    """How a peer is called, with TLS where it must use that itself; None: nobody knows where it is."""
-    from kuva_gateway.forward.call import Call
-
-    if peer.host is None or peer.port is None:
-        return None
-    return Call(
-        name=peer.name,
-        host=peer.host,
-        port=peer.port,
-        called_ae=peer.ae_title,
-        calling_ae=configuration.ae_title,
-        tls=client_tls(configuration) if peer.require_tls else None,
-        timers=timers(configuration),
-        limits=limits(configuration),
-    )
-
-
-def make_callee(configuration: Configuration) -> Callable[[str], Call | None]:
-    """AE title to the peer that is called so, for C-MOVE: the first with a host and a port."""
-
-    def callee(ae_title: str) -> Call | None:
-        calls = (call_peer(configuration, peer) for peer in configuration.peers if peer.ae_title == ae_title)
-        return next((call for call in calls if call is not None), None)
-
-    return callee
 
 
 def make_parties_of(configuration: Configuration, catalog: Catalog | None) -> PartiesOf:
@@ -573,36 +312,3 @@ def make_immediate(configuration: Configuration) -> Callable[[Header, str], Refu
         return refusal
 
     return immediate
-
-
-def echo_target(configuration: Configuration, name: str) -> float:
-    """Send a C-ECHO to the peer or destination called ``name``; returns the milliseconds that it took.
-
-    Raises
-    ------
-    RefusedError, DeferredError
-        It did not answer with success; the text says why.
-    """
-    from kuva_gateway.forward.call import Call, echo
-
-    destination, peer = configuration.destination(name), configuration.peer(name)
-    if destination is not None:
-        call: Call | None = Call(
-            name=name,
-            host=destination.host,
-            port=destination.port,
-            called_ae=destination.ae_title,
-            calling_ae=destination.calling_ae_title or configuration.ae_title,
-            tls=client_tls(configuration) if destination.tls else None,
-            timers=timers(configuration),
-            limits=limits(configuration),
-        )
-    else:
-        call = None if peer is None else call_peer(configuration, peer)
-    if call is None:
-        raise RefusedError(f"{name[:40]} has no host and port in the configuration")
-    begun = time.perf_counter()
-    found = echo(call)
-    if not found.stored:
-        raise DeferredError(f"{name} did not answer well: {found}", code=found.code)
-    return (time.perf_counter() - begun) * 1000

@@ -1,0 +1,71 @@
+"""The gateway's parts as the configuration wants them, for the daemon and for commands alike.
+
+Keeps nothing; every function makes something new from a checked configuration. Network, rules and catalog are imported
+where they are used: a command that only looks into the catalog starts without the network, a receiving process without
+the catalog.
+"""
+
+from kuva_gateway.parts.calling import call_peer, client_tls, echo_target, limits, make_callee, server_tls, timers
+from kuva_gateway.parts.checking import check_configuration, unlisted_codes
+from kuva_gateway.parts.judging import (
+    code_mapping,
+    content_classes,
+    destination_plans,
+    judged_by,
+    make_amender,
+    make_immediate,
+    make_judge,
+    make_keeper_of,
+    make_may_see,
+    make_note,
+    make_parties_of,
+    make_senders,
+    make_today,
+    practice,
+    rejecters,
+)
+from kuva_gateway.parts.state import (
+    CATALOG_FILE,
+    accepted_authorizations,
+    accepted_documents,
+    catalog_path,
+    document_profile,
+    make_state_directory,
+    open_catalog,
+    open_spool,
+)
+
+__all__ = [
+    "CATALOG_FILE",
+    "accepted_authorizations",
+    "accepted_documents",
+    "call_peer",
+    "catalog_path",
+    "check_configuration",
+    "client_tls",
+    "code_mapping",
+    "content_classes",
+    "destination_plans",
+    "document_profile",
+    "echo_target",
+    "judged_by",
+    "limits",
+    "make_amender",
+    "make_callee",
+    "make_immediate",
+    "make_judge",
+    "make_keeper_of",
+    "make_may_see",
+    "make_note",
+    "make_parties_of",
+    "make_senders",
+    "make_state_directory",
+    "make_today",
+    "open_catalog",
+    "open_spool",
+    "practice",
+    "rejecters",
+    "server_tls",
+    "timers",
+    "unlisted_codes",
+]

@@ -1,0 +1,136 @@
+"""How others are called and heard: deadlines, limits, TLS, and peers and destinations by their configured names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kuva_gateway.config import Configuration
+from kuva_gateway.errors import DeferredError, RefusedError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from kuva_gateway.config import Peer
+    from kuva_gateway.forward.call import Call
+    from kuva_gateway.network import Limits, Timers
+
+
+def timers(configuration: Configuration) -> Timers:
+    """The deadlines of associations."""
+    from kuva_gateway.network import Timers
+
+    own = configuration.timers
+    return Timers(
+        handshake=own.handshake,
+        associate=own.associate,
+        idle=own.idle,
+        message=own.message,
+        minimum_rate=own.minimum_rate,
+        send_stall=own.send_stall,
+        response=own.response,
+    )
+
+
+def limits(configuration: Configuration) -> Limits:
+    """How much of the machine peers may use."""
+    from kuva_gateway.network import Limits
+
+    own = configuration.limits
+    return Limits(
+        associations=own.associations,
+        half_open=own.half_open,
+        half_open_per_address=own.half_open_per_address,
+        pdu_length=own.pdu_length,
+    )
+
+
+def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
+    """The TLS context of the listener, None when there is none; raises TlsFilesError."""
+    from kuva_gateway.network import tls
+
+    own = configuration.tls
+    if own.port is None or own.certificate is None or own.key is None:
+        return None
+    return tls.server_context(
+        configuration.path(own.certificate),
+        configuration.path(own.key),
+        None if own.ca is None else configuration.path(own.ca),
+    )
+
+
+def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
+    """The TLS context for calling others, None when none of them uses TLS; raises TlsFilesError."""
+    from kuva_gateway.network import tls
+
+    called = any(peer.require_tls and peer.host is not None for peer in configuration.peers)
+    if not (called or any(destination.tls for destination in configuration.destinations)):
+        return None
+    own = configuration.tls
+    return tls.client_context(
+        None if own.ca is None else configuration.path(own.ca),
+        None if own.certificate is None else configuration.path(own.certificate),
+        None if own.key is None else configuration.path(own.key),
+    )
+
+
+def call_peer(configuration: Configuration, peer: Peer) -> Call | None:
+    """How a peer is called, with TLS where it must use that itself; None: nobody knows where it is."""
+    from kuva_gateway.forward.call import Call
+
+    if peer.host is None or peer.port is None:
+        return None
+    return Call(
+        name=peer.name,
+        host=peer.host,
+        port=peer.port,
+        called_ae=peer.ae_title,
+        calling_ae=configuration.ae_title,
+        tls=client_tls(configuration) if peer.require_tls else None,
+        timers=timers(configuration),
+        limits=limits(configuration),
+    )
+
+
+def make_callee(configuration: Configuration) -> Callable[[str], Call | None]:
+    """AE title to the peer that is called so, for C-MOVE: the first with a host and a port."""
+
+    def callee(ae_title: str) -> Call | None:
+        calls = (call_peer(configuration, peer) for peer in configuration.peers if peer.ae_title == ae_title)
+        return next((call for call in calls if call is not None), None)
+
+    return callee
+
+
+def echo_target(configuration: Configuration, name: str) -> float:
+    """Send a C-ECHO to the peer or destination called ``name``; returns the milliseconds that it took.
+
+    Raises
+    ------
+    RefusedError, DeferredError
+        It did not answer with success; the text says why.
+    """
+    from kuva_gateway.forward.call import Call, echo
+
+    destination, peer = configuration.destination(name), configuration.peer(name)
+    if destination is not None:
+        call: Call | None = Call(
+            name=name,
+            host=destination.host,
+            port=destination.port,
+            called_ae=destination.ae_title,
+            calling_ae=destination.calling_ae_title or configuration.ae_title,
+            tls=client_tls(configuration) if destination.tls else None,
+            timers=timers(configuration),
+            limits=limits(configuration),
+        )
+    else:
+        call = None if peer is None else call_peer(configuration, peer)
+    if call is None:
+        raise RefusedError(f"{name[:40]} has no host and port in the configuration")
+    begun = time.perf_counter()
+    found = echo(call)
+    if not found.stored:
+        raise DeferredError(f"{name} did not answer well: {found}", code=found.code)
+    return (time.perf_counter() - begun) * 1000

@@ -1,0 +1,133 @@
+"""What the configuration file's form cannot say: names that must exist elsewhere, files that must be readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kuva_gateway.config import Configuration
+from kuva_gateway.config.model import IMPORTED
+from kuva_gateway.errors import ConfigurationError, NotFoundError, Problem
+from kuva_gateway.parts.calling import client_tls, server_tls
+from kuva_gateway.parts.judging import code_mapping, content_classes
+
+if TYPE_CHECKING:
+    from kuva_gateway.catalog.database import Catalog
+
+
+def check_configuration(configuration: Configuration, path: Path) -> None:
+    """Check what the file's form cannot say: rule ids, TLS files, that somebody can reach us.
+
+    Raises
+    ------
+    ConfigurationError
+        With every such fault.
+    """
+    from kuva_gateway.network.errors import TlsFilesError
+    from kuva_gateway.validation.rules import RULES
+
+    problems = []
+    for place, rules in [
+        ("rules", configuration.rules),
+        *((f"peers.{p.name}.rules", p.rules) for p in configuration.peers),
+    ]:
+        problems += [
+            Problem(line=None, key=f"{place}.{rule}", message=_no_rule(rule)) for rule in rules if rule not in RULES
+        ]
+    try:
+        known = {one.id for one in content_classes(configuration).classes}
+        problems += _unknown_classes(configuration, known)
+    except ConfigurationError as error:
+        problems += [
+            Problem(line=None, key="archive.content_classes", message=f"{error.path}: {one}") for one in error.problems
+        ]
+    except NotFoundError as error:
+        problems.append(Problem(line=None, key="archive.content_classes", message=str(error)))
+    for make in (server_tls, client_tls):
+        try:
+            make(configuration)
+        except TlsFilesError as error:
+            problems.append(Problem(line=None, key="tls", message=str(error)))
+    problems += _unknown_peers(configuration)
+    problems += _wrong_oids(configuration)
+    problems += _mapping_problems(configuration)
+    if configuration.listen.port is None and configuration.tls.port is None:
+        problems.append(
+            Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
+        )
+    if problems:
+        raise ConfigurationError(str(path), problems)
+
+
+def _wrong_oids(configuration: Configuration) -> list[Problem]:
+    """OIDs of producers and register keepers that are none of an organisation's would silently match nothing."""
+    from kuva_gateway.clinical.identifiers import is_organisation_oid
+
+    named = [("register_keepers", oid) for oid in configuration.register_keepers]
+    for destination in configuration.destinations:
+        named += [(f"destinations.{destination.name}.calling_ae_titles", oid) for oid in destination.calling_ae_titles]
+    for peer in configuration.peers:
+        named += [
+            (f"peers.{peer.name}.{key}", oid)
+            for key, oid in (("producer", peer.producer), ("register_keeper", peer.register_keeper))
+            if oid is not None
+        ]
+    return [
+        Problem(line=None, key=key, message="expected an OID under 1.2.246.10")
+        for key, oid in named
+        if not is_organisation_oid(oid)
+    ]
+
+
+def _unknown_peers(configuration: Configuration) -> list[Problem]:
+    """Filters that name a peer which is not configured would silently take nothing."""
+    known = {peer.name for peer in configuration.peers} | {IMPORTED}
+    return [
+        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no peer {name}")
+        for one in configuration.destinations
+        for name in sorted(one.filter.peers - known)
+    ]
+
+
+def _no_rule(rule: str) -> str:
+    from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
+
+    return (
+        "this rule has no findings and no severity (docs/rules.rst)" if rule in ELSEWHERE else "there is no such rule"
+    )
+
+
+def _unknown_classes(configuration: Configuration, known: set[str]) -> list[Problem]:
+    """Filters that name a content class which the file lacks would silently take nothing."""
+    return [
+        Problem(line=None, key=f"destinations.{one.name}.filter", message=f"there is no content class {name}")
+        for one in configuration.destinations
+        for name in sorted(one.filter.content_classes - known)
+    ]
+
+
+def _mapping_problems(configuration: Configuration) -> list[Problem]:
+    """Every fault in the peers' mapping files, with the file's line."""
+    from kuva_gateway.clinical.code_mapping import CodeMappingError
+
+    problems = []
+    for peer in configuration.peers:
+        try:
+            code_mapping(configuration, peer)
+        except CodeMappingError as error:
+            for line, why in error.faults:
+                place = f"{peer.code_mapping}" + (f", line {line}" if line else "")
+                problems.append(Problem(line=None, key=f"peers.{peer.name}.code_mapping", message=f"{place}: {why}"))
+    return problems
+
+
+def unlisted_codes(configuration: Configuration, catalog: Catalog) -> list[str]:
+    """A line for each code of a mapping file that the code list does not have."""
+    from kuva_gateway.intake.code_mappings import unlisted
+
+    return [
+        f"peers.{peer.name}.code_mapping: {peer.code_mapping}, {line}"
+        for peer in configuration.peers
+        if (mapping := code_mapping(configuration, peer)) is not None
+        for line in unlisted(catalog, mapping)
+    ]

@@ -1,0 +1,64 @@
+"""What stands in the state directory, opened as the configuration says: catalog, spool, documents.
+
+Keeps nothing; every function makes something new from a checked configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kuva_gateway.config import Configuration
+from kuva_gateway.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from kuva_gateway.catalog.database import Catalog
+    from kuva_gateway.clinical.document_profile import Profile
+
+CATALOG_FILE = "catalog.sqlite"
+
+
+def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
+    """The catalog that the configuration names; raises what :meth:`Catalog.open` raises."""
+    from kuva_gateway.catalog.database import Catalog
+
+    keywords: dict[str, Any] = {} if now is None else {"now": now}
+    return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
+
+
+def catalog_path(configuration: Configuration) -> Path:
+    """Where the embedded catalog's file is."""
+    return configuration.state_directory / CATALOG_FILE
+
+
+def open_spool(configuration: Configuration) -> Spool:
+    """The spool's folders in the state directory, made if they are missing."""
+    return Spool(
+        configuration.state_directory / "spool",
+        durability=configuration.spool.durability,
+        minimum_free=configuration.spool.minimum_free,
+    )
+
+
+def accepted_documents(configuration: Configuration) -> Path:
+    """Where the bytes of accepted documents are kept."""
+    return configuration.state_directory / "documents" / "accepted"
+
+
+def accepted_authorizations(configuration: Configuration) -> Path:
+    """Where the bytes of accepted authorizations are kept."""
+    return configuration.state_directory / "authorizations" / "accepted"
+
+
+def make_state_directory(path: Path) -> None:
+    """Make the state directory, readable by the gateway's own user only."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def document_profile(configuration: Configuration) -> Profile:
+    """How imaging documents are read."""
+    from kuva_gateway.clinical.document_profile import Profile
+
+    return Profile(kinds=configuration.documents.kinds, accession_roots=configuration.documents.accession_roots)
