@@ -26,17 +26,13 @@ from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.reconcile import reconcile
-from kuva_gateway.catalog.records import Linked
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import new_uid
+from kuva_gateway.drop_folders import drop_folder_ticks
 from kuva_gateway.errors import CatalogUnavailableError
-from kuva_gateway.intake.adt import adt_drop_folder
-from kuva_gateway.intake.authorizations import authorization_drop_folder
 from kuva_gateway.intake.codes import load_starter_codes
-from kuva_gateway.intake.documents import document_drop_folder
-from kuva_gateway.intake.drop_folder import DropFolder, Outcome
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
 from kuva_gateway.queue.admission import Admission
@@ -110,19 +106,6 @@ def _stop_on_signals(stop: threading.Event) -> None:
             stop.set()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
-
-
-def _teller(event: str) -> Callable[[Outcome], None]:
-    """One log line for each dropped file.
-
-    The file's name is somebody else's text and is left out; the reason is ours and quotes nothing.
-    """
-    intake_log = log.get_logger("intake")
-
-    def say(outcome: Outcome) -> None:
-        intake_log.info(event, outcome=outcome.what, why="; ".join(outcome.reason.splitlines()))
-
-    return say
 
 
 class Daemon:
@@ -234,7 +217,7 @@ class Daemon:
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
-        ticks = {**aftercare.ticks(), **self._drop_folders(catalog)}
+        ticks = {**aftercare.ticks(), **drop_folder_ticks(self.configuration, catalog, now=utc_now)}
         wakeups = self._make_wakeups(admission, runner, ticks, queue_log)
         self._admission, self._runner, self._commitments = admission, runner, commitments
         commitments.start(lanes)
@@ -346,52 +329,6 @@ class Daemon:
             log=queue_log,
         )
 
-    def _drop_folders(self, catalog: Catalog) -> dict[str, Tick]:
-        configuration = self.configuration
-        documents = document_drop_folder(
-            catalog,
-            configuration.path(configuration.documents.drop_folder),
-            kept_in=parts.accepted_documents(configuration),
-            rejected=configuration.path(Path("documents/rejected")),
-            profile=parts.document_profile(configuration),
-            now=utc_now,
-            on_outcome=_teller("document"),
-        )
-        authorizations = authorization_drop_folder(
-            catalog,
-            configuration.path(configuration.authorizations.drop_folder),
-            kept_in=parts.accepted_authorizations(configuration),
-            rejected=configuration.path(Path("authorizations/rejected")),
-            now=utc_now,
-            on_outcome=_teller("authorization"),
-        )
-        return {
-            "documents": Tick(call=documents.scan, every=max(configuration.documents.scan_every, SHORTEST_TICK)),
-            "authorizations": Tick(
-                call=authorizations.scan, every=max(configuration.authorizations.scan_every, SHORTEST_TICK)
-            ),
-            "adt": Tick(call=self._adt_folder(catalog).scan, every=max(configuration.adt.scan_every, SHORTEST_TICK)),
-        }
-
-    def _adt_folder(self, catalog: Catalog) -> DropFolder:
-        configuration = self.configuration
-        intake_log = log.get_logger("intake")
-
-        def tell(linked: Linked) -> None:
-            if linked.amended:
-                intake_log.info("studies amended by adt", studies=list(linked.amended))
-            if linked.delivered:
-                intake_log.warning("delivered with an old patient id: withdraw them", studies=list(linked.delivered))
-
-        return adt_drop_folder(
-            catalog,
-            configuration.path(configuration.adt.drop_folder),
-            rejected=configuration.path(Path("adt/rejected")),
-            now=utc_now,
-            on_linked=tell,
-            on_outcome=_teller("adt"),
-        )
-
     def _start_control(self) -> None:
         control = ControlServer(
             self.configuration.state_directory / "control.sock",
@@ -472,8 +409,6 @@ class Daemon:
 
     def stop(self) -> None:
         """Stop every part that was started, the last one first; one that fails stops no other."""
-        if not self._undo:
-            return
         if not self._undo:
             return
         systemd.notify("STOPPING=1")
