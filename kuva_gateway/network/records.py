@@ -137,6 +137,8 @@ class Response:
     failed: int | None = None
     warning: int | None = None
     after: Callable[[Association], None] | None = None
+    more: bool = False
+    """Of a pending response: the next one follows at once, so this one may wait for it and both go out together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from kuva_gateway.network.records import AcceptedContext, Response
 
 CANNOT_UNDERSTAND = 0xC000
 _STORED = Response(status=0)
+_TOGETHER = 32 * 1024  # bytes of pending responses that go out at once, where more follow
 _PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.5
 _C_SERVICES = frozenset({commands.C_FIND_RQ, commands.C_MOVE_RQ, commands.C_GET_RQ})
 
@@ -149,8 +150,15 @@ class Service:
             self._respond(context, command, Response(status=UNRECOGNISED_OPERATION))
         else:
             with contextlib.closing(self._responses(context, command, data_set)) as responses:
+                waiting = bytearray()
                 for response in responses:
-                    self._respond(context, command, response)
+                    waiting += association.encode_message(context, _answer(command, response), response.data_set)
+                    if response.more and len(waiting) < _TOGETHER:
+                        continue
+                    association.write(waiting, association.sending())
+                    waiting.clear()
+                    if response.after is not None:
+                        self._afterwards.append(response.after)
                     # After the final response it is not a cancel that comes, but the peer's next request.
                     if response.status in _PENDING and association.input_waits():
                         association.cancelled(command.message_id or 0)
@@ -169,23 +177,7 @@ class Service:
             yield self._fault(command.name, error)
 
     def _respond(self, context: AcceptedContext, command: Command, response: Response) -> None:
-        answer = Command(
-            field=command.field | commands.RESPONSE_BIT,
-            responded_to=command.message_id,
-            affected_class=command.affected_class or command.requested_class,
-            affected_instance=response.affected_instance or command.affected_instance or command.requested_instance,
-            status=response.status,
-            error_comment=response.comment,
-            error_id=response.error_id,
-            offending=response.offending,
-            event_type=command.event_type if response.event_type is None else response.event_type,
-            action_type=command.action_type if response.action_type is None else response.action_type,
-            remaining=response.remaining,
-            completed=response.completed,
-            failed=response.failed,
-            warning=response.warning,
-        )
-        self._association.write_message(context, answer, response.data_set)
+        self._association.write_message(context, _answer(command, response), response.data_set)
         if response.after is not None:
             self._afterwards.append(response.after)
 
@@ -199,6 +191,26 @@ class Service:
             error=type(error).__name__,
         )
         return Response(status=PROCESSING_FAILURE)
+
+
+def _answer(command: Command, response: Response) -> Command:
+    """The response's command set; of a request's plain pending responses all have the same."""
+    return Command(
+        field=command.field | commands.RESPONSE_BIT,
+        responded_to=command.message_id,
+        affected_class=command.affected_class or command.requested_class,
+        affected_instance=response.affected_instance or command.affected_instance or command.requested_instance,
+        status=response.status,
+        error_comment=response.comment,
+        error_id=response.error_id,
+        offending=response.offending,
+        event_type=command.event_type if response.event_type is None else response.event_type,
+        action_type=command.action_type if response.action_type is None else response.action_type,
+        remaining=response.remaining,
+        completed=response.completed,
+        failed=response.failed,
+        warning=response.warning,
+    )
 
 
 class _Intake:

@@ -183,11 +183,15 @@ class Wire:
 
     def write_message(self, context: AcceptedContext, command: Command, data_set: bytes | None = None) -> None:
         """Write a command and its data set, together when they are short."""
+        self.write(self.encode_message(context, command, data_set), self.sending())
+
+    def encode_message(self, context: AcceptedContext, command: Command, data_set: bytes | None = None) -> bytes:
+        """A command and its data set as P-DATA-TF PDUs, for :meth:`write`."""
         command.has_data_set = data_set is not None
         parts = pdus.fragments(context.id, encode(command), self.room, command=True)
         if data_set is not None:
             parts += pdus.fragments(context.id, data_set, self.room, command=False)
-        self.write(b"".join(parts), self.sending())
+        return b"".join(parts)
 
     def sending(self) -> Allowance:
         """The time for one message to leave."""

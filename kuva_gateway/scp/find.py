@@ -22,6 +22,9 @@ from kuva_gateway.scp.answers import Template
 from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.refusal import refuse
 
+LISTEN_EVERY = 16
+"""Matches between looks whether the asker cancels."""
+
 
 def find(
     association: Association,
@@ -73,9 +76,9 @@ def _answer(
             if sent == limit:
                 yield refuse(statuses.OUT_OF_RESOURCES, f"more than {limit} matches: narrow the query")
                 return
-            if association.cancelled(message_id):
+            if not sent % LISTEN_EVERY and association.cancelled(message_id):
                 yield refuse(statuses.CANCELLED, "cancelled as asked")
                 return
-            yield Response(status=pending, data_set=template.encode(row))
             sent += 1
+            yield Response(status=pending, data_set=template.encode(row), more=sent > 1 and row is not rows[-1])
     yield Response(status=statuses.SUCCESS)
