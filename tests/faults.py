@@ -128,6 +128,10 @@ class FaultyFiles(Files):
         self._meet("size")
         return super().size(path)
 
+    def total_bytes(self, path: Path) -> int:
+        self._meet("total_bytes")
+        return super().total_bytes(path)
+
     def written_at(self, path: Path) -> float:
         self._meet("written_at")
         return super().written_at(path)

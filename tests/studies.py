@@ -16,6 +16,8 @@ def load_script(name: str) -> ModuleType:
     if known is not None:
         return known
     path = ROOT / "scripts" / f"{name}.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # a script finds its neighbours, as when it is run
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None
     assert specification.loader is not None

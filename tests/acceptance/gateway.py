@@ -247,8 +247,10 @@ class Gateway:
 
     @property
     def drop_folder(self) -> Path:
-        """Where documents are dropped."""
-        return self.state / "documents" / "incoming"
+        """Where documents are dropped; it is made after the ports have opened."""
+        folder = self.state / "documents" / "incoming"
+        wait_until(folder.is_dir, what="the drop folder")
+        return folder
 
     def drop(self, study: Any, *kinds: str, **changes: Any) -> list[Path]:
         """Drop documents that belong to ``study``, as another system would: under another name first."""

@@ -48,7 +48,7 @@ class Receiver:
     @property
     def patience(self) -> float:
         """Seconds to wait for what the one must do and the other never will."""
-        return 10.0 if self.is_gateway else 3.0
+        return 25.0 if self.is_gateway else 3.0
 
     def files(self) -> list[Path]:
         """What it keeps of what it acknowledged."""

@@ -250,6 +250,28 @@ def test_find_responses_stream_and_a_cancel_is_noticed_between_them():
     assert len(seen) < 10_000
 
 
+def test_responses_that_follow_one_another_at_once_go_out_together_and_in_their_order():
+    services = RecordingServices()
+    data_set = b"\x08\0\x52\0\x06\0\0\0STUDY "
+    written: list[int] = []
+
+    def find(association, context, command, data):
+        real = association.write
+        association.write = lambda data, allowance: (written.append(len(data)), real(data, allowance))[1]
+        for number in range(3000):
+            yield Response(status=0xFF00 + number % 2, data_set=data_set, more=number % 100 != 99)
+        yield Response(status=0)
+
+    services.on_request = find
+    with listening(services) as acceptor:
+        association = pynetdicom_association(acceptor.ports[0], (FIND, IMPLICIT))
+        query = dcmread(CT_FILE)[:0x00090000]
+        statuses = [status.Status for status, _ in association.send_c_find(query, FIND)]
+        association.release()
+    assert statuses == [0xFF00, 0xFF01] * 1500 + [0]
+    assert len(written) == 31, "a hundred at a time, and the last one"
+
+
 def test_what_runs_after_a_response_may_ask_the_peer_on_the_same_association():
     """A commitment result on the association that asked for it, as some peers want (PS3.4 J.3.3)."""
     services = RecordingServices(roles={COMMITMENT: Role(scu=True, scp=True)})

@@ -147,12 +147,15 @@ def test_every_length_arrives_whole_in_every_size_of_pdu(tmp_path, room, length)
 def test_commitment_is_asked_for_and_reported_on_the_same_association():
     reports: list[tuple[Command, bytes]] = []
 
+    answered = threading.Event()
+
+    def report(association):
+        assert answered.wait(10)  # a report that came before would be answered while we wait for the answer
+        data_set = dcmread(CT_FILE)[:0x00090000]
+        answers.append(association.send_n_event_report(data_set, 1, COMMITMENT, "1.2.840.10008.1.20.1.1"))
+
     def on_action(event):
-        threading.Thread(
-            target=lambda: answers.append(
-                event.assoc.send_n_event_report(dcmread(CT_FILE)[:0x00090000], 1, COMMITMENT, "1.2.840.10008.1.20.1.1")
-            )
-        ).start()
+        threading.Thread(target=report, args=(event.assoc,)).start()
         return 0x0000, None
 
     answers: list[object] = []
@@ -169,6 +172,7 @@ def test_commitment_is_asked_for_and_reported_on_the_same_association():
                 data_set=b"\x08\0\x95\x11\x04\0\0\x001.2\0",
             )
             assert answer.status == 0
+            answered.set()
             assert association.wait_event(10, lambda command, data: reports.append((command, data)) or 0)
             assert not association.wait_event(0.05)
             assert association.open
