@@ -155,7 +155,7 @@ class Service:
                     waiting += association.encode_message(context, _answer(command, response), response.data_set)
                     if response.more and len(waiting) < _TOGETHER:
                         continue
-                    association.write(waiting, association.sending())
+                    association.write(bytes(waiting), association.sending())
                     waiting.clear()
                     if response.after is not None:
                         self._afterwards.append(response.after)
