@@ -82,13 +82,14 @@ class Counts:
             self.why = self.why or why
 
     def pending(self) -> Response:
-        """FF00 with the counts as they are."""
+        """FF00 with the counts as they are; each is read once, because the other thread goes on counting."""
+        completed, failed, warning = self.completed, self.failed, self.warning
         return Response(
             status=statuses.PENDING,
-            remaining=self.remaining,
-            completed=self.completed,
-            failed=self.failed,
-            warning=self.warning,
+            remaining=max(0, self.total - completed - failed - warning),
+            completed=completed,
+            failed=failed,
+            warning=warning,
         )
 
     def final(self, transfer_syntax: str, *, cancelled: bool) -> Response:
