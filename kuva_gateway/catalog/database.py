@@ -247,7 +247,11 @@ class Catalog:
 def _sqlite(path: Path, busy_timeout: float) -> Any:
     """A pool of connections to the file at ``path``, which nobody but its owner may read."""
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # Whoever closes a descriptor of his own gives up all locks that his process has on the file (fcntl(2)), those
+        # of SQLite's connections too: another process would then take away the write-ahead log under them.
+        pass
     except OSError as error:
         raise CatalogUnavailableError(f"the catalog at {path} cannot be opened: {error.strerror}") from error
     pragmas = {"busy_timeout": int(busy_timeout * 1000), **PRAGMAS}

@@ -34,7 +34,7 @@ def start_pair(tmp_path: Path) -> Iterator[Callable[..., Pair]]:
 @pytest.fixture
 def pair(start_pair: Callable[..., Pair]) -> Pair:
     """A gateway and an archive without faults."""
-    return start_pair()
+    return start_pair(processes=1)
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ class Done:
 def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
     """A configuration that is quick: everything that waits for minutes in real life waits for parts of a second.
 
-    One receiving process: each more costs every test the start of an interpreter. Tests that want several say so.
+    The daemon itself receives: each receiving process costs a test the start of an interpreter. Where they matter,
+    tests say how many they want.
     """
     destinations = []
     if archive_port is not None:
@@ -61,7 +62,7 @@ def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
     return {
         "environment": "test",
         "state_directory": "./var",
-        "listen": {"host": "127.0.0.1", "port": port, "processes": changes.pop("processes", 1)},
+        "listen": {"host": "127.0.0.1", "port": port, "processes": changes.pop("processes", 0)},
         "settle_after": "500ms",
         "settle_at_most": "1m",
         "drain_timeout": "5s",

@@ -118,7 +118,7 @@ def test_an_association_aborted_in_the_middle_is_taken_up_where_it_stopped(start
         pytest.param(("--delay-commitment", "4"), marks=pytest.mark.slow),
         pytest.param(("--commit-twice",), marks=pytest.mark.slow),
         ("--commit-same-association",),
-        ("--foreign-commitment", "--commit-twice"),
+        pytest.param(("--foreign-commitment", "--commit-twice"), marks=pytest.mark.slow),
         pytest.param(("--refuse-commitment", "0213", "--faults", "1"), marks=pytest.mark.slow),
     ],
     ids=["late", "twice", "same association", "about strangers", "refused at first"],
@@ -159,6 +159,7 @@ def test_an_instance_the_archive_lost_is_sent_again_and_only_that_one(start_pair
     assert [event["sop_instance_uid"] for event in archive.events("stored") if event["again"]] == [lost]
 
 
+@pytest.mark.slow
 def test_a_destination_without_commitment_is_complete_when_everything_was_sent(start_pair: Start) -> None:
     gateway, archive = start_pair("--no-commitment", destination={"storage_commitment": False})
     study = good_study(gateway)

@@ -85,10 +85,11 @@ def peers(port: int, **changes: Any) -> list[dict[str, Any]]:
     return [{**ct1, "commit_retry": "1000x300ms", **changes}, monitor]
 
 
+@pytest.mark.slow
 def test_a_modality_is_told_on_its_own_association_on_a_new_one_and_after_a_crash(tmp_path: Path) -> None:
     port = free_port()
     modality = Modality(port)
-    gateway = Gateway(tmp_path / "gateway", port=port, peers=peers(modality.port))
+    gateway = Gateway(tmp_path / "gateway", port=port, peers=peers(modality.port), processes=1)
     studies = [make_study(kind="ct", instances=2, accession=f"C-{number}") for number in range(3)]
     sent = [study.write(tmp_path / f"sent-{number}") for number, study in enumerate(studies)]
     with gateway:

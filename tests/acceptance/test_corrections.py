@@ -60,7 +60,7 @@ def test_a_note_of_a_pacs_is_forwarded_and_a_withdrawn_study_s_archive_is_told_e
 ) -> None:
     port = free_port()
     with StandIn("--report-to", f"127.0.0.1:{port}") as archive:
-        gateway = Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, peers=PEERS)
+        gateway = Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, peers=PEERS, processes=1)
         with gateway:
             rejected, withdrawn = make_study(kind="ct", instances=2), make_study(kind="ct", accession="W-1")
             for study in (rejected, withdrawn):

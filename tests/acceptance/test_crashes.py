@@ -65,7 +65,9 @@ def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path
     everything = list(waiting)
     acknowledged: set[Path] = set()
     with StandIn("--report-to", f"127.0.0.1:{port}", "--delay-store", "0.005") as archive:
-        gateway = Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, rules=every_document_rule_off())
+        gateway = Gateway(
+            tmp_path / "gateway", processes=1, archive_port=archive.port, port=port, rules=every_document_rule_off()
+        )
         expected = gateway.digests_from_storescu(everything)
         gateway.start()
         try:

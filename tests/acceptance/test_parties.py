@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
@@ -105,6 +106,7 @@ def test_a_producers_study_is_held_and_goes_under_its_keepers_ae_title_once_it_i
     assert found(gateway, "CLINIC") == {study.uid}
 
 
+@pytest.mark.slow
 def test_a_document_withdrawn_after_acceptance_stops_a_delivery_that_has_not_begun(tmp_path: Path) -> None:
     with Gateway(tmp_path / "gateway", archive_port=free_port(), peers=PEERS) as gateway:
         study = make_study(kind="ct")

@@ -86,7 +86,7 @@ def test_orthanc_is_the_archive_and_commits_on_a_new_association(tmp_path: Path)
     port = free_port()
     with (
         Orthanc(tmp_path / "orthanc", ae_title="ARCHIVE", gateway_port=port) as archive,
-        Gateway(tmp_path / "gateway", archive_port=archive.port, port=port) as gateway,
+        Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, processes=1) as gateway,
     ):
         studies = [make_study(kind=kind, accession=f"O-{kind}", instances=3) for kind in ("ct", "mr", "ecg")]
         for study in studies:

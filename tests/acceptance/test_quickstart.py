@@ -17,6 +17,7 @@ from tests.support import ROOT, wait_until
 COMMAND = [sys.executable, str(ROOT / "scripts" / "quickstart.py")]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_without_a_terminal_it_shows_the_three_stories_and_ends_well_within_a_minute(tmp_path: Path) -> None:
     started = time.monotonic()
@@ -40,6 +41,7 @@ def test_without_a_terminal_it_shows_the_three_stories_and_ends_well_within_a_mi
     assert seconds < 60, f"{seconds:.0f} s"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_it_ends_its_children_when_it_is_ended(tmp_path: Path) -> None:
     started = subprocess.Popen(

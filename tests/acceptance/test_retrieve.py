@@ -87,7 +87,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         {"name": "nowhere", "ae_title": "NOWHERE", "allow": ["echo"]},
         {"name": "away", "ae_title": "AWAY", "host": "127.0.0.1", "port": free_port(), "allow": []},
     ]
-    with Gateway(folder, port=port, peers=peers, rules=EVERY_DOCUMENT_OFF) as gateway:
+    with Gateway(folder, port=port, peers=peers, processes=2, rules=EVERY_DOCUMENT_OFF) as gateway:
         studies = tuple(make_study(kind=kind, instances=3, series=series) for kind, series in (("ct", 2), ("mr", 1)))
         for number, study in enumerate(studies):
             gateway.storescu(study.write(folder / "sent" / str(number)))

@@ -37,6 +37,7 @@ class Peer(RawPeer):
 
     def __init__(self, port: int, *, timeout: float = PATIENCE, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(port, timeout=timeout)
+        self._left = memoryview(b"")
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
@@ -88,11 +89,12 @@ class Peer(RawPeer):
         return False
 
     def fill(self, data: bytes, *, seconds: float = 0.5) -> None:
-        """Send the same again and again until the other side takes no more."""
+        """Send the same again and again until the other side takes no more; may go on later where it stopped."""
         self.socket.settimeout(seconds)
         with contextlib.suppress(OSError):
             while True:
-                self.send(data * 100)
+                self._left = self._left or memoryview(data * 100)
+                self._left = self._left[self.socket.send(self._left) :]
 
     def flood(self, data: bytes, *, seconds: float = PATIENCE) -> None:
         """Send the same again and again until the other side ends the connection; what it says is read and dropped."""

@@ -42,6 +42,7 @@ def serve_above_1024(receiver: Receiver) -> None:
             raise StillOpen("it cannot serve a descriptor above 1,023") from None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", both("polls, for each association, a thousand times a second"))
 def test_idle_associations_do_not_wake_their_receiver(name: str, identity: Identity, tmp_path: Path) -> None:
     """What a sender pays for idle neighbours is what they make the receiver do; how often it sleeps tells of that."""

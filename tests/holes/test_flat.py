@@ -29,6 +29,7 @@ def test_a_2_gib_object_with_100_associations_open_needs_no_more_memory_than_the
     assert memory.peak <= measure_flat.FLOOR * measure_flat.MIB, memory
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_what_was_sent(tmp_path: Path) -> None:
     """The measurement itself, with an object of 3 MiB; a changed byte would not count as kept."""
     memory = measure_flat.measure_memory(tmp_path / "gateway", size=3 * measure_flat.MIB, associations=4)

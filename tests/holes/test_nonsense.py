@@ -117,7 +117,7 @@ def test_whatever_is_said_the_association_ends_without_a_fault_of_ours(part: int
             converse(acceptor, chance)
         wait_until(lambda: not acceptor.associations(), what="the end of every association")
         wait_until(lambda: not acceptor.census._half_open, what="the end of every connection")
-        assert not acceptor.census._peers
+        wait_until(lambda: not +acceptor.census._peers, what="every place to be free")
         with Peer(acceptor.ports[0]).open() as bystander:
             bystander.echo()
     faults = [line for line in log.lines if line["event"] in ("connection_failed", "request_failed")]

@@ -79,9 +79,11 @@ def test_who_does_not_read_the_answers_is_cut_off(receiver: Receiver) -> None:
     with Peer(receiver.port) as peer:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.open()
-        peer.fill(ECHO)  # it stops reading our requests when it cannot write its answers
-        if not peer.breaks(receiver.patience):
-            raise StillOpen("it is still writing")
+        for _ in range(5):  # on a busy machine it may only have stood still
+            peer.fill(ECHO)  # it stops reading our requests when it cannot write its answers
+            if peer.breaks(receiver.patience / 5):
+                return
+        raise StillOpen("it is still writing")
 
 
 @against_both("counts the seconds of a message and not its bytes")

@@ -235,6 +235,7 @@ def test_a_sound_catalog_keeps_its_decisions_through_a_rebuild(site: Site) -> No
     assert site.state_of(study.uid) == "rejected"
 
 
+@pytest.mark.slow
 def test_a_damaged_catalog_is_made_anew_and_every_study_held(site: Site) -> None:
     with site.daemon():
         study = site.receive()

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from kuva_gateway.catalog import entries
 from kuva_gateway.config.delivery import Hours
 from kuva_gateway.config.model import Peer
@@ -60,6 +62,7 @@ def oldest_in_turn(sent: list[Sent], urgent: list[Sent]) -> list[str]:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_a_weeks_outage_costs_no_attempt_and_is_drained_in_order_of_priority_and_age(tmp_path: Path) -> None:
     clock, port = Clock(), free_port()
     begun = clock()

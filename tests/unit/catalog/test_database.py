@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -203,3 +205,34 @@ def test_the_writers_lock_of_postgresql_may_be_held_by_any_program(postgresql: P
             with pytest.raises(CatalogUnavailableError):
                 add_destination(catalog, "a")
         add_destination(catalog, "a")
+
+
+ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from kuva_gateway.catalog.database import Catalog
+
+catalog = Catalog.open(None, Path(sys.argv[1]), create=False)
+with catalog.write() as session:
+    columns = "name, resting_until, since, code, why, times"
+    session.execute(f"INSERT INTO destinations ({columns}) VALUES (?, 0, 0, '', '', 0)", sys.argv[2])
+catalog.close()
+"""
+
+
+def test_a_catalog_that_is_open_twice_in_a_process_sees_what_others_write(tmp_path: Path) -> None:
+    """The last connection of another process takes the write-ahead log away if it finds nobody else's lock."""
+    path = tmp_path / "catalog.sqlite"
+    Catalog.open(None, path).close()
+
+    def names(catalog: Catalog) -> list[str]:
+        with catalog.read() as session:
+            return [row["name"] for row in session.rows("SELECT name FROM destinations ORDER BY name")]
+
+    with contextlib.closing(Catalog.open(None, path, create=False)) as first:
+        assert names(first) == []
+        with contextlib.closing(Catalog.open(None, path, create=False)) as second:
+            assert names(second) == []
+            for known in (["a"], ["a", "b"]):
+                subprocess.run([sys.executable, "-c", ANOTHER_PROCESS, str(path), known[-1]], check=True, timeout=60)
+                assert names(first) == names(second) == known

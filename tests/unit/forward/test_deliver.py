@@ -354,6 +354,7 @@ def test_storescp_that_rejects_those_without_an_implementation_takes_us(shelf: S
     assert delivery.complete
 
 
+@pytest.mark.slow
 def test_storescp_that_is_slow_is_waited_for(shelf: Shelf, tmp_path: Path) -> None:
     with storescp(tmp_path / "received", "--sleep-during", "1") as port:
         delivery, _ = send(port, shelf, [shelf.put(1, size=20_000)])

@@ -202,6 +202,7 @@ EVERY_STATUS = sorted(
 )
 
 
+@pytest.mark.slow
 def test_each_status_of_the_tables_means_what_the_tables_say(shelf: Shelf) -> None:
     """One study for each, over the wire; the others of the association are sent as far as its scope lets them."""
     first, second = shelf.put(1, size=64), shelf.put(2, size=64)

@@ -228,6 +228,7 @@ with crew(Path({str(tmp_path / "state")!r})) as (found, told):
         wait_until(lambda: all(gone(pid) for pid in pids), what="the end of the receiving processes")
 
 
+@pytest.mark.slow
 def test_a_process_that_stands_still_lets_the_others_take_what_comes(tmp_path: Path):
     with crew(tmp_path) as (found, _):
         frozen, _other = found.pids
