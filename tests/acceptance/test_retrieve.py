@@ -1,4 +1,4 @@
-"""C-MOVE and C-GET by DCMTK and Orthanc, from a running gateway to real destinations."""
+"""C-MOVE and C-GET by DCMTK, from a running gateway."""
 
 from __future__ import annotations
 

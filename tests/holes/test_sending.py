@@ -1,7 +1,6 @@
 """Peers that misbehave while we send to them: nothing hangs, nothing complete is given up, nothing is guessed.
 
-C-MOVE sub-operations that take longer than the network timeout belong here as soon as the gateway answers C-MOVE;
-until then its requestor, by which they will be sent, is held to the same: what is longer than every timer arrives.
+The sub-operations of a C-MOVE go through the same requestor: what is longer than every timer arrives.
 """
 
 from __future__ import annotations
