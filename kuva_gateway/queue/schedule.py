@@ -29,6 +29,21 @@ class Tick:
     every: float
 
 
+class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
+    """The one thread of a tick, there from the start.
+
+    A pool for all ticks would grow whenever two fall together for the first time, hours after the start: that looks
+    like a leak, and each of its threads comes to keep a connection to the catalog.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(1, pool_kwargs={"thread_name_prefix": name})
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        super().start(scheduler, alias)
+        self._pool.submit(int)
+
+
 class Wakeups:
     """Calls each tick at its interval, each on its own thread, until stopped."""
 
@@ -37,12 +52,14 @@ class Wakeups:
         self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(max(1, len(ticks)))},
+            executors={name: _OneThread(name) for name in ticks},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
         for name, tick in ticks.items():
-            self._scheduler.add_job(self._run, "interval", seconds=tick.every, id=name, args=(name, tick.call))
+            self._scheduler.add_job(
+                self._run, "interval", seconds=tick.every, id=name, executor=name, args=(name, tick.call)
+            )
 
     def start(self) -> None:
         """Begin to call; the first calls come after their first interval."""

@@ -68,5 +68,22 @@ def test_stopping_waits_for_the_call_under_way_and_leaves_no_thread() -> None:
     wait_until(lambda: set(threading.enumerate()) <= before, what="no thread left")
 
 
+def test_every_tick_has_its_one_thread_from_the_start() -> None:
+    before, ran = set(threading.enumerate()), {"a": list[int](), "b": list[int]()}
+    ticks = {n: Tick(call=lambda n=n: ran[n].append(threading.get_ident()), every=0.01) for n in ran}  # type: ignore[misc]
+    wakeups = Wakeups({**ticks, "late": Tick(call=lambda: None, every=3600)})
+    wakeups.start()
+    try:
+        wait_until(lambda: min(map(len, ran.values())) >= 1)
+        at_first = set(threading.enumerate()) - before
+        assert len(at_first) == 4, "three ticks and the clock"
+        wait_until(lambda: min(map(len, ran.values())) >= 20)
+        assert set(threading.enumerate()) - before == at_first
+        assert len({*ran["a"]}) == len({*ran["b"]}) == 1
+        assert ran["a"][0] != ran["b"][0]
+    finally:
+        wakeups.stop()
+
+
 def test_one_that_was_never_started_can_be_stopped() -> None:
     Wakeups({}).stop()
