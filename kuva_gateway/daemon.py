@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.aftercare import Aftercare, Hands
+from kuva_gateway.auditing import Auditing
 from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
@@ -134,6 +135,7 @@ class Daemon:
         lock = StateLock(state / "lock")
         lock.acquire()
         self._undo.append(("lock", lock.release))
+        self._start_audit()
         for notice in configuration.notices():
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
@@ -148,6 +150,13 @@ class Daemon:
         self._start_control()
         systemd.notify("READY=1", f"STATUS=receiving as {configuration.ae_title}")
         self._log.info("started", version=__version__, ae_title=configuration.ae_title, ports=self.ports)
+
+    def _start_audit(self) -> None:
+        """The trail tells of the start, now, and of the stop, at the very end."""
+        auditing = Auditing(self.configuration, log.get_logger("audit"))
+        auditing.start()
+        self._auditing = auditing
+        self._undo.append(("audit trail", auditing.stop))
 
     @property
     def ports(self) -> list[int]:
@@ -217,7 +226,11 @@ class Daemon:
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
-        ticks = {**aftercare.ticks(), **drop_folder_ticks(self.configuration, catalog, now=utc_now)}
+        ticks = {
+            **aftercare.ticks(),
+            **self._auditing.ticks(catalog),
+            **drop_folder_ticks(self.configuration, catalog, now=utc_now),
+        }
         wakeups = self._make_wakeups(admission, runner, ticks, queue_log)
         self._admission, self._runner, self._commitments = admission, runner, commitments
         commitments.start(lanes)

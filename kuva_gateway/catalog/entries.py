@@ -355,7 +355,7 @@ def record_attempt(catalog: Catalog, entry_id: int, attempt: AttemptRecord, *, k
 
 
 def _write_attempt(session: Session, entry_id: int, kind: str, attempt: AttemptRecord) -> None:
-    session.insert(
+    attempt_id = session.insert(
         "attempts",
         entry_id=entry_id,
         kind=kind,
@@ -370,6 +370,8 @@ def _write_attempt(session: Session, entry_id: int, kind: str, attempt: AttemptR
         warnings=attempt.warnings,
         failed=attempt.failed,
     )
+    if attempt.sent:
+        session.execute("INSERT INTO to_audit (attempt_id) VALUES (?)", attempt_id)
 
 
 def _last_error(attempt: AttemptRecord) -> str:

@@ -134,6 +134,17 @@ class History(Table):
         table_name = "history"
 
 
+class ToAudit(Table):
+    """A row of history, or an attempt, that the audit trail is still to be told of."""
+
+    id = AutoField()
+    history_id = IntegerField(null=True)
+    attempt_id = IntegerField(null=True)
+
+    class Meta:
+        table_name = "to_audit"
+
+
 class Commitment(Table):
     """One storage commitment transaction."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kuva_gateway.audit.events import StudyTold
 from kuva_gateway.catalog.amended import amendments_of
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import PendingInstance
@@ -26,6 +27,8 @@ class Chosen:
 
     selection: Condition
     studies: tuple[int, ...]
+    told: tuple[StudyTold, ...]
+    """The same studies, for the audit trail."""
     total: int
     last: int
     """The newest instance among them."""
@@ -35,13 +38,22 @@ def choose(catalog: Catalog, selection: Condition) -> Chosen:
     """Count the instances that are selected (:func:`kuva_gateway.catalog.visibility.selection`)."""
     with catalog.read() as session:
         rows = session.rows(
-            f"SELECT s.id AS study, COUNT(*) AS number, MAX(i.id) AS last {_FROM}{selection.sql} "
-            "GROUP BY s.id ORDER BY s.id",
+            "SELECT s.id AS study, s.uid, s.patient_id, s.accession_number, COUNT(*) AS number, MAX(i.id) AS last "
+            f"{_FROM}{selection.sql} GROUP BY s.id, s.uid, s.patient_id, s.accession_number ORDER BY s.id",
             *selection.values,
         )
     return Chosen(
         selection=selection,
         studies=tuple(row["study"] for row in rows),
+        told=tuple(
+            StudyTold(
+                uid=row["uid"],
+                patient_id=row["patient_id"],
+                accession_number=row["accession_number"],
+                sop_classes={"": row["number"]},
+            )
+            for row in rows
+        ),
         total=sum(row["number"] for row in rows),
         last=max((row["last"] for row in rows), default=0),
     )

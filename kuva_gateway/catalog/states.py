@@ -78,6 +78,9 @@ LEDGER: Mapping[tuple[str, str], str] = {
 GATEWAY = "gateway"
 """Who changed a state when no person did."""
 
+AUDITED = frozenset({"files_removed"})
+"""What the audit trail is told of even where no person did it."""
+
 _TABLES: Mapping[str, tuple[totals.What, Mapping[tuple[str, str], str]]] = {
     "study": ("studies", STUDY),
     "entry": ("entries", ENTRY),
@@ -152,8 +155,12 @@ def write_history(
     by: str = GATEWAY,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """One row of history; ``change`` is the state before and after."""
-    session.execute(_HISTORY, *_told(session, study_id, entry_id, event, change, by, detail))
+    """One row of history; ``change`` is the state before and after. What people do goes to the audit trail, too."""
+    history_id = session.value(
+        f"{_HISTORY} RETURNING id", *_told(session, study_id, entry_id, event, change, by, detail)
+    )
+    if by != GATEWAY or event in AUDITED:
+        session.execute("INSERT INTO to_audit (history_id) VALUES (?)", history_id)
 
 
 def write_histories(

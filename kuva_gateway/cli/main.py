@@ -35,6 +35,7 @@ _COMMANDS = {
     "receive": ("kuva_gateway.cli.receive", "receive", "Take files through the same spool."),
     "spool": ("kuva_gateway.cli.spool", "spool", "Verify the stored files."),
     "catalog": ("kuva_gateway.cli.catalog", "catalog", "Rebuild the catalog from the spool."),
+    "audit": ("kuva_gateway.cli.audit", "audit", "The audit trail: list, verify."),
     "stats": ("kuva_gateway.cli.stats", "stats", "Figures: studies, entries, arrivals."),
 }
 

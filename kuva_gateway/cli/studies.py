@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import click
 
 from kuva_gateway.catalog import studies as catalog_studies
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
+from kuva_gateway.cli.moments import parse_since
 from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
-from kuva_gateway.config.units import parse_duration
 from kuva_gateway.dicom.key_objects import QUALITY, RETENTION, SAFETY, WORKLIST
 from kuva_gateway.errors import GatewayError, NotFoundError
 
@@ -20,21 +18,6 @@ STATES = ["receiving", "settled", "held", "accepted", "archived", "rejected", "w
 @click.group(cls=Group)
 def studies() -> None:
     """Studies: what is here, why it waits, and decisions on it."""
-
-
-def parse_since(value: str | None, now: datetime) -> datetime | None:
-    """``2026-11-22``, ``2026-11-22T03:00Z`` or an age such as ``2h`` or ``7d``; raises UsageError."""
-    if value is None:
-        return None
-    try:
-        return now - timedelta(seconds=parse_duration(value))
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.UsageError("--since takes a date, a time or an age such as 2h or 7d") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @studies.command("list")

@@ -246,6 +246,23 @@ class Retention(Section):
     low_water: Share = 0.2
 
 
+class AuditCollector(Section):
+    """Where the audit trail is delivered to: a syslog server of the hospital."""
+
+    host: str
+    port: Port = 6514
+    transport: Literal["tls", "tcp", "udp"] = "tls"
+    ca: Path | None = None
+
+
+class Audit(Section):
+    """Who reports audit messages (PS3.15 A.5), and to whom."""
+
+    source: str | None = None
+    site: str = ""
+    collector: AuditCollector | None = None
+
+
 class Metrics(Section):
     """Where figures for monitoring are offered; not acted on yet."""
 
@@ -290,6 +307,7 @@ class Configuration(Section):
     adt: Adt = Adt()
     query: Query = Query()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     metrics: Metrics = Metrics()
     log: Log = Log()
 

@@ -15,7 +15,14 @@ from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import NetworkError, NoContext, ProtocolViolation, Stopped
 from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.pdus import UNEXPECTED_PDU, fragments
-from kuva_gateway.network.records import AcceptedContext, ActionAnswer, FindAnswer, StoreAnswer, Traffic
+from kuva_gateway.network.records import (
+    AcceptedContext,
+    ActionAnswer,
+    FindAnswer,
+    StoreAnswer,
+    Traffic,
+    UserIdentity,
+)
 from kuva_gateway.network.sending import Part, length_of, send_parts
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
@@ -58,6 +65,8 @@ class Association(Wire):
         limits: Limits,
         on_event: OnEvent | None = None,
         number: int | None = None,
+        certificate_subject: str | None = None,
+        user_identity: UserIdentity | None = None,
     ) -> None:
         super().__init__(transport, stream, contexts=contexts, room=room, timers=timers, limits=limits)
         self.id = next(_ids) if number is None else number
@@ -65,6 +74,8 @@ class Association(Wire):
         self.calling_ae = calling_ae
         self.called_ae = called_ae
         self.address = address
+        self.certificate_subject = certificate_subject
+        self.user_identity = user_identity
         self.on_event = on_event
         self.on_request: OnRequest | None = None  # takes requests that cross ours, where that is allowed
         self.pace: Pace | None = None  # how fast data sets may leave

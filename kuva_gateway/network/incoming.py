@@ -77,6 +77,8 @@ class Incoming:
             self._run()
         except NetworkError as error:
             house.log.info("connection_ended", address=self.address, how=str(error))
+            if isinstance(error, TlsFailed):
+                house.services.refused(self.address, None, str(error))
         except Exception as error:  # a fault here must not go unseen, nor leave the connection counted
             house.log.error("connection_failed", address=self.address, error=type(error).__name__)
         finally:
@@ -223,6 +225,7 @@ class Incoming:
             source=why.source,
             reason=why.reason,
         )
+        house.services.refused(self.address, request, why.why)
         brief = Allowance("associate", house.timers.associate)
         transport.send(memoryview(pdus.reject_bytes(why.result, why.source, why.reason)), brief)
         transport.finish(house.timers.closing)
@@ -251,6 +254,8 @@ class Incoming:
             timers=house.timers,
             limits=house.limits,
             number=self.number,
+            certificate_subject=request.certificate_subject,
+            user_identity=request.user_identity,
         )
         reply = accept_bytes(
             body,

@@ -38,6 +38,9 @@ class Services(Protocol):
     def admit(self, request: AssociationRequest) -> Admission | Rejection:
         """May this peer come in, and what may it do?"""
 
+    def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
+        """Somebody was not let in; without ``request`` the TLS handshake failed. Must not wait."""
+
     def store(self, association: Association, context: AcceptedContext, command: Command) -> Sink | Response:
         """A C-STORE-RQ came: where does its data set go? A Response refuses; the data set is then read and dropped."""
 

@@ -5,6 +5,7 @@ where they are used: a command that only looks into the catalog starts without t
 the catalog.
 """
 
+from kuva_gateway.parts.auditing import audit_collector, audit_folder, audit_source, audit_writer, tell_audit
 from kuva_gateway.parts.calling import call_peer, client_tls, echo_target, limits, make_callee, server_tls, timers
 from kuva_gateway.parts.checking import check_configuration, unlisted_codes
 from kuva_gateway.parts.judging import (
@@ -39,6 +40,10 @@ __all__ = [
     "CATALOG_FILE",
     "accepted_authorizations",
     "accepted_documents",
+    "audit_collector",
+    "audit_folder",
+    "audit_source",
+    "audit_writer",
     "call_peer",
     "catalog_path",
     "check_configuration",
@@ -66,6 +71,7 @@ __all__ = [
     "practice",
     "rejecters",
     "server_tls",
+    "tell_audit",
     "timers",
     "unlisted_codes",
 ]

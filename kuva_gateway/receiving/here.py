@@ -17,8 +17,15 @@ class Here:
 
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
         self._lookup = make_lookup(configuration, hooks.wait_indexed)
+        self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._services = make_services(
-            configuration, spool, hooks.on_receipt, hooks.on_commitment_result, hooks.commitment_requests, self._lookup
+            configuration,
+            spool,
+            hooks.on_receipt,
+            hooks.on_commitment_result,
+            hooks.commitment_requests,
+            self._lookup,
+            self._audit,
         )
         self._acceptor = Acceptor(
             listeners(configuration),
@@ -57,4 +64,5 @@ class Here:
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._acceptor.drain(timeout)
+        self._audit.close()
         self._lookup.close()

@@ -76,6 +76,7 @@ class Process:
         self._drained = threading.Event()
         self._log = log.get_logger("network")
         self._spool = parts.open_spool(configuration)
+        self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._services = make_services(
             configuration,
             self._spool,
@@ -83,6 +84,7 @@ class Process:
             self._on_commitment_result,
             RequestsToDaemon(channel, timeout=PATIENCE),
             make_lookup(configuration, self._wait_indexed),
+            self._audit,
         )
         self._connections = Connections(
             [listener.tls for listener in listeners(configuration)],
@@ -128,6 +130,7 @@ class Process:
     def _drain(self, timeout: float) -> None:
         """Finish what is being received; the process ends when that is done."""
         self._connections.drain(timeout)
+        self._audit.close()
         self._drained.set()
 
     def _on_receipt(self, arrival: Arrival, header: Header) -> None:

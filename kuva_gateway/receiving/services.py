@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from kuva_gateway import log, parts
+from kuva_gateway.audit.writer import AuditWriter
 from kuva_gateway.config import Configuration
 from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
@@ -21,6 +22,7 @@ def make_services(
     on_commitment_result: OnCommitmentResult,
     commitment_requests: CommitmentRequests,
     lookup: Lookup,
+    audit: AuditWriter,
 ) -> Dispatcher:
     """Policy, C-ECHO, C-STORE, commitment results and requests, queries and retrieval."""
     return Dispatcher(
@@ -32,6 +34,7 @@ def make_services(
         commitment_requests=commitment_requests,
         lookup=lookup,
         callee=parts.make_callee(configuration),
+        audit=audit.add,
         log=log.get_logger("scp"),
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.records import Response
+from kuva_gateway.scp.told import Received
 
 STUDIES_REMEMBERED = 16
 """Studies per association; modalities that interleave studies have two or three open at a time."""
@@ -26,6 +27,8 @@ class Activity:
     refused: Counter[int] = field(default_factory=Counter)
     """DIMSE status -> how often it was answered to a C-STORE."""
     studies: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    received: Received = field(default_factory=Received)
+    """What the audit trail is to be told of."""
 
     def refuse(self, response: Response) -> Response:
         """Count a C-STORE that was not stored, and pass its response on."""

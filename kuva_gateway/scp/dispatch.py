@@ -37,6 +37,7 @@ from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.policy import Policy
 from kuva_gateway.scp.refusal import refuse
 from kuva_gateway.scp.store import Immediate, OnReceipt, Store, StoreSink
+from kuva_gateway.scp.told import Add, Telling
 from kuva_gateway.spool import Spool
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Dispatcher:
         The catalog and the rest that queries and retrieval need; None where there is no catalog: neither is offered.
     callee
         AE title to the peer that is called for a C-MOVE.
+    audit
+        Takes what the audit trail is to be told of; None: there is no trail.
     """
 
     def __init__(
@@ -79,11 +82,13 @@ class Dispatcher:
         commitment_requests: CommitmentRequests,
         lookup: Lookup | None = None,
         callee: Callee = lambda ae_title: None,
+        audit: Add | None = None,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
         self._policy = Policy(configuration)
         self._activities = Activities()
+        self._telling = Telling(audit)
         self._ae_title = configuration.ae_title
         self._on_commitment_result = on_commitment_result
         self._commitment_requests = commitment_requests
@@ -97,6 +102,7 @@ class Dispatcher:
             immediate=immediate,
             on_receipt=on_receipt,
             activities=self._activities,
+            telling=self._telling,
             log=self._log,
         )
 
@@ -113,6 +119,10 @@ class Dispatcher:
     def admit(self, request: AssociationRequest) -> Admission | Rejection:
         """May this peer come in, and what may it do?"""
         return self._policy.admit(request)
+
+    def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
+        """Somebody was not let in."""
+        self._telling.refused(address, request, why)
 
     def store(self, association: Association, context: AcceptedContext, command: Command) -> StoreSink | Response:
         """Where the data set of a C-STORE goes, or why it is refused."""
@@ -162,7 +172,8 @@ class Dispatcher:
         if model.service is Service.FIND:
             from kuva_gateway.scp.find import find
 
-            return find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
+            found = find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
+            return self._telling.query(association, context, command, data_set, found)
         return self._retrieval(lookup).answer(association, context, command, data_set, model.service)
 
     def _as_received(self, peer: str) -> bool:
@@ -179,12 +190,15 @@ class Dispatcher:
             callee=self._callee,
             lenient=self._configuration.query.lenient,
             as_received=self._as_received,
+            telling=self._telling,
             log=self._log,
         )
 
     def closed(self, association: Association, how: str) -> None:
         """The association is over: its one line."""
         activity = self._activities.forget(association)
+        for study in activity.received.rest():
+            self._telling.received(association, study)
         traffic = association.traffic
         self._log.info(
             "association",

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
+from kuva_gateway.audit.events import Node
 from kuva_gateway.catalog.retrieval import choose
 from kuva_gateway.catalog.visibility import selection
 from kuva_gateway.dicom import statuses
@@ -28,6 +29,7 @@ from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.move import answer_move
 from kuva_gateway.scp.refusal import refuse
 from kuva_gateway.scp.suboperations import Counts
+from kuva_gateway.scp.told import Telling
 
 Callee = Callable[[str], "Call | None"]
 
@@ -51,6 +53,7 @@ class Retrieval:
         callee: Callee,
         lenient: bool,
         as_received: Callable[[str], bool],
+        telling: Telling,
         log: Any,
     ) -> None:
         self._lookup = lookup
@@ -58,6 +61,7 @@ class Retrieval:
         self._callee = callee
         self._lenient = lenient
         self._as_received = as_received
+        self._telling = telling
         self._log = log
 
     def answer(
@@ -125,6 +129,7 @@ class Retrieval:
                 yield response
         finally:
             responses.close()
+            self._tell(association, asked, call)
             self._log.info(
                 "retrieval",
                 association=association.id,
@@ -139,3 +144,13 @@ class Retrieval:
                 status="" if status in (None, statuses.PENDING) else f"{status:04X}",
                 seconds=round(monotonic() - started, 3),
             )
+
+    def _tell(self, association: Association, asked: Asked, call: Call | None) -> None:
+        """The audit trail hears whose images went, once any did."""
+        counts = asked.counts
+        sent = counts.completed + counts.warning
+        if not sent:
+            return
+        failure = "" if sent == counts.total else f"{sent} of {counts.total} were sent: {counts.why or 'cancelled'}"
+        to = None if call is None else Node(ae_title=call.called_ae, address=call.host)
+        self._telling.retrieval(association, to, asked.chosen.told, failure)

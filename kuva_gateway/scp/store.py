@@ -20,6 +20,7 @@ from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
 from kuva_gateway.scp.activity import Activities, Activity
 from kuva_gateway.scp.refusal import RefusalLike, refuse
+from kuva_gateway.scp.told import Telling
 from kuva_gateway.spool import Arrival, Incoming, Spool, StorageError
 
 OnReceipt = Callable[[Arrival, Header], None]
@@ -49,12 +50,14 @@ class Store:
         immediate: Immediate,
         on_receipt: OnReceipt,
         activities: Activities,
+        telling: Telling,
         log: Any,
     ) -> None:
         self.spool = spool
         self.immediate = immediate
         self.on_receipt = on_receipt
         self.activities = activities
+        self.telling = telling
         self.log = log
         self.rejected: frozenset[str] = frozenset()
         """SOP Instance UIDs that a rejection note keeps out (IOC-01)."""
@@ -143,6 +146,7 @@ class StoreSink:
         association = self._activity.association
         arrival = self._incoming.commit(association.peer, association.id, self._activity.stored + 1)
         self._store.activities.stored(self._activity, header.study_instance_uid)
+        self._store.telling.received(association, self._activity.received.count(header))
         self._store.on_receipt(arrival, header)
         return _STORED
 

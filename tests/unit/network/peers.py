@@ -122,6 +122,7 @@ class RecordingServices:
     stored: list[Received] = field(default_factory=list)
     asked: list[tuple[Command, bytes]] = field(default_factory=list)
     ended: list[tuple[Association, str]] = field(default_factory=list)
+    turned_away: list[tuple[str, str | None, str]] = field(default_factory=list)
     largest_piece: int = 0
     writing: threading.Event = field(default_factory=threading.Event)
     finishing: threading.Event = field(default_factory=threading.Event)
@@ -150,6 +151,9 @@ class RecordingServices:
         if self.on_request is not None:
             return self.on_request(association, context, command, data_set)
         return [Response(status=0)]
+
+    def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
+        self.turned_away.append((address, None if request is None else request.calling_ae, why))
 
     def closed(self, association: Association, how: str) -> None:
         self.ended.append((association, how))

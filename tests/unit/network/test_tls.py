@@ -139,6 +139,7 @@ def test_who_shows_no_certificate_or_a_strangers_stays_out(mutual, files, tmp_pa
             with pytest.raises((TlsFailed, ConnectionLost)):
                 connect(target(acceptor.ports[0], tls=context), propose((VERIFICATION, IMPLICIT)), timers=QUICK)
     assert not services.requests
+    assert [(address, request) for address, request, _ in services.turned_away] == [("127.0.0.1", None)] * 2
 
 
 def test_we_talk_to_nobody_whose_certificate_is_a_strangers_or_for_another_name(mutual, ours, tmp_path):

@@ -1,0 +1,225 @@
+"""The audit trail's files: a line for each record, each bound to the one before it by a digest; only ever appended to.
+
+Several processes write at once and take turns by a lock. A record is ``{"n", "at", "before", "message", "hash"}``:
+``hash`` is the SHA-256 of the others as they stand in the line, ``before`` the hash of record ``n - 1``: what is
+changed, removed or put in afterwards shows. Whoever can write the files can also write a whole new chain: a record that
+was noted elsewhere (``audit verify`` prints the last one, a collector has them all) shows that, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+
+from kuva_gateway.errors import DamageError
+
+FILE_BYTES = 16 << 20
+"""A file that has so many bytes is followed by a new one, called after its first record."""
+NOTHING_BEFORE = "0" * 64
+_SUFFIX = ".jsonl"
+_LOCK = "lock"
+_TAIL = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One line of the trail."""
+
+    number: int
+    at: datetime
+    message: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The last record's number and hash; 0 where there is none."""
+
+    number: int = 0
+    hash: str = NOTHING_BEFORE
+
+
+class Trail:
+    """Appends to the trail in ``folder``, which is made with the first record."""
+
+    def __init__(self, folder: Path, *, file_bytes: int = FILE_BYTES) -> None:
+        self.folder = folder
+        self._file_bytes = file_bytes
+
+    def append(self, messages: Iterable[tuple[datetime, str]]) -> End:
+        """Write messages (when, XML) and make them durable; returns the new end.
+
+        What a crash left of a record that was being written is cut off: nobody was told that it is there.
+
+        Raises
+        ------
+        OSError
+            They could not be written.
+        DamageError
+            The end of the trail cannot be read, so that nothing can be bound to it.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._turn():
+            path = next(iter(reversed(files(self.folder))), None)
+            end = End() if path is None else _last(path)
+            if path is None or path.stat().st_size >= self._file_bytes:
+                path = self.folder / f"{end.number + 1:012d}{_SUFFIX}"
+            lines = []
+            for at, message in messages:
+                end, line = _bind(end, at, message)
+                lines.append(line)
+            _write(path, b"".join(lines))
+            return end
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def files(folder: Path) -> list[Path]:
+    """The trail's files, the oldest first."""
+    return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+
+
+def records(folder: Path, *, after: int = 0) -> Iterator[Record]:
+    """The records behind number ``after``, in order; a record that is being written now is left for the next time.
+
+    Raises
+    ------
+    DamageError
+        A line is no record.
+    """
+    every = files(folder)
+    for path, following in zip_longest(every, every[1:]):
+        if following is not None and int(following.stem) <= after + 1:
+            continue
+        with path.open("rb") as file:
+            for line_number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                record, _ = _read(line, path, line_number)
+                if record.number > after:
+                    yield record
+
+
+def verify(folder: Path) -> Iterator[Record]:
+    """Every record, each once it is shown to follow from the one before it.
+
+    Where older files were taken away as a whole, the chain begins with the first that is left.
+
+    Raises
+    ------
+    DamageError
+        The place where the chain breaks.
+    """
+    before: End | None = None
+    for path in files(folder):
+        if before is not None and int(path.stem) != before.number + 1:
+            raise DamageError(f"{path.name}: follows record {before.number}: records between them are missing")
+        with path.open("rb") as file:
+            for line_number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                record, bound_to = _read(line, path, line_number)
+                where = f"{path.name}, line {line_number}"
+                if before is None and record.number != int(path.stem):
+                    raise DamageError(f"{where}: record {record.number} instead of {int(path.stem)}")
+                if before is not None and record.number != before.number + 1:
+                    raise DamageError(f"{where}: record {record.number} instead of {before.number + 1}")
+                if before is not None and bound_to != before.hash:
+                    raise DamageError(f"{where}: record {record.number} was not written after the one before it")
+                before = End(number=record.number, hash=record.hash)
+                yield record
+
+
+def _bind(end: End, at: datetime, message: str) -> tuple[End, bytes]:
+    """The next record's line, and the end with it."""
+    moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    inside = json.dumps(
+        {"n": end.number + 1, "at": moment, "before": end.hash, "message": message}, separators=(",", ":")
+    )
+    found = hashlib.sha256(inside.encode("ascii")).hexdigest()
+    return End(number=end.number + 1, hash=found), f'{inside[:-1]},"hash":"{found}"}}\n'.encode("ascii")
+
+
+def _read(line: bytes, path: Path, line_number: int) -> tuple[Record, str]:
+    """A line's record and the hash it is bound to; its own hash is checked."""
+    try:
+        inside, ending = line[:-76] + b"}", line[-76:]
+        told = json.loads(line)
+        record = Record(
+            number=int(told["n"]),
+            at=datetime.fromisoformat(told["at"]),
+            message=str(told["message"]),
+            hash=hashlib.sha256(inside).hexdigest(),
+        )
+        bound_to = str(told["before"])
+    except (ValueError, KeyError, TypeError):
+        raise DamageError(f"{path.name}, line {line_number}: this is no record") from None
+    if ending != f',"hash":"{record.hash}"}}\n'.encode("ascii"):
+        raise DamageError(f"{path.name}, line {line_number}: record {record.number} was changed after it was written")
+    return record, bound_to
+
+
+def _last(path: Path) -> End:
+    """The end of a file, after what a crash left behind it is cut off."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        reach = min(size, _TAIL)
+        while True:
+            file.seek(size - reach)
+            tail = file.read(reach)
+            end = tail.rfind(b"\n") + 1
+            begin = tail.rfind(b"\n", 0, end - 1) + 1 if end else 0
+            if (end and begin) or reach == size:
+                break
+            reach = min(size, reach * 4)
+        if end < len(tail):
+            file.truncate(size - len(tail) + end)
+        if not end:
+            return _before(path)
+        record, _ = _read(tail[begin:end], path, 0)
+    return End(number=record.number, hash=record.hash)
+
+
+def _before(path: Path) -> End:
+    """The end before a file that a crash left without a record."""
+    older = [one for one in files(path.parent) if one < path]
+    return _last(older[-1]) if older else End()
+
+
+def _write(path: Path, content: bytes) -> None:
+    new = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+    finally:
+        os.close(descriptor)
+    if new:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,71 @@
+"""The daemon's share of the audit trail: start and stop, what the catalog tells of, delivery to the collector."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from kuva_gateway import parts
+from kuva_gateway.audit import events
+from kuva_gateway.audit.events import Node
+from kuva_gateway.audit.message import Message
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.config import Configuration
+from kuva_gateway.errors import CatalogUnavailableError, DamageError
+from kuva_gateway.queue.schedule import Tick
+
+TELL_EVERY = 5.0  # seconds
+
+
+class Auditing:
+    """Made before anything else starts, stopped after everything else."""
+
+    def __init__(self, configuration: Configuration, log: Any) -> None:
+        self._configuration = configuration
+        self._log = log
+        self._writer = parts.audit_writer(configuration, log)
+        self._collector = parts.audit_collector(configuration, log)
+        self._failing = False
+
+    def start(self) -> None:
+        """The gateway has started."""
+        self._writer.add(_starts)
+
+    def ticks(self, catalog: Catalog) -> Mapping[str, Tick]:
+        """What is to be called now and then; the collector's absence delays nothing else."""
+        ticks = {"audit": Tick(call=lambda: self._tell(catalog), every=TELL_EVERY)}
+        if self._collector is not None:
+            ticks["audit collector"] = Tick(call=self._collector.deliver, every=TELL_EVERY)
+        return ticks
+
+    def stop(self) -> None:
+        """The gateway stops: the last message; what the collector does not get now it gets after the next start."""
+        self._writer.add(_stops)
+        self._writer.close()
+        if self._collector is not None:
+            if not self._collector.away:
+                self._collector.deliver()
+            self._collector.close()
+
+    def _tell(self, catalog: Catalog) -> None:
+        try:
+            parts.tell_audit(self._configuration, catalog)
+        except CatalogUnavailableError:
+            raise
+        except (OSError, DamageError) as error:
+            if not self._failing:
+                self._failing = True
+                why = (error.strerror or "") if isinstance(error, OSError) else str(error)
+                self._log.error("the audit trail cannot be written", why=why or type(error).__name__)
+        else:
+            self._failing = False
+
+
+def _starts(us: Node, at: datetime) -> Message:
+    return events.application(us, at, starts=True, process=os.getpid())
+
+
+def _stops(us: Node, at: datetime) -> Message:
+    return events.application(us, at, starts=False, process=os.getpid())

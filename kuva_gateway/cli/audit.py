@@ -1,0 +1,188 @@
+"""``audit``: the trail of who did what to whose images, and whether it is whole."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
+from kuva_gateway.cli.moments import parse_since
+from kuva_gateway.cli.output import emit_json, emit_rows, say
+from kuva_gateway.errors import CatalogUnavailableError, DamageError, GatewayError, NotFoundError
+
+_EVENTS = ["application", "audit", "accessed", "transferred", "deleted", "query", "alert"]
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """The audit trail (PS3.15 A.5): list it, verify it."""
+
+
+@audit.command("list")
+@click.option("--event", type=click.Choice(_EVENTS), help="Only events of this kind.")
+@click.option("--user", metavar="WHO", help="Only what this AE title or person took part in.")
+@click.option("--study", metavar="UID", help="Only what concerns this study.")
+@click.option("--since", metavar="T", help="Only since a date, a time or an age such as 2h.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="The newest so many.")
+@pass_invocation
+def list_(
+    invocation: Invocation, event: str | None, user: str | None, study: str | None, since: str | None, limit: int
+) -> None:
+    """List the trail, the oldest first; that somebody did is told in it, too (PS3.15 A.5.3.2)."""
+    from kuva_gateway.audit.reading import Told, read
+    from kuva_gateway.audit.trail import records
+
+    begin = parse_since(since, invocation.now())
+    folder = _folder(invocation)
+    _tell_what_the_catalog_has(invocation)
+    newest: deque[Told] = deque(maxlen=limit)
+    matching = 0
+    for record in records(folder):
+        if begin is not None and record.at < begin:
+            continue
+        told = read(record)
+        if (
+            event in (None, told.event)
+            and (user is None or user in (told.by, *told.others))
+            and (study is None or study in told.studies)
+        ):
+            newest.append(told)
+            matching += 1
+    _say_that_it_was_read(invocation, folder)
+    if matching > limit:
+        say(f"kuva-gateway: the newest {limit} of {matching} events; --limit shows more")
+    emit_rows(invocation, [_row(told) for told in newest], _COLUMNS)
+
+
+_COLUMNS = [
+    ("number", "record"),
+    ("at", "at"),
+    ("event", "event"),
+    ("action", "action"),
+    ("outcome", "outcome"),
+    ("by", "by"),
+    ("address", "from"),
+    ("others", "with"),
+    ("studies", "studies"),
+    ("instances", "instances"),
+    ("description", "what"),
+]
+
+
+def _row(told: Any) -> dict[str, Any]:
+    return {
+        "number": told.number,
+        "at": told.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "event": told.event,
+        "action": told.action,
+        "outcome": told.outcome,
+        "by": told.by,
+        "address": told.address,
+        "others": list(told.others),
+        "studies": list(told.studies),
+        "patients": list(told.patients),
+        "instances": told.instances,
+        "description": told.description,
+        "details": list(told.details),
+    }
+
+
+@audit.command("verify")
+@click.option("--expect", metavar="N:HASH", help="A record that was noted earlier, which must still be the same.")
+@pass_invocation
+def verify(invocation: Invocation, expect: str | None) -> int:
+    """Read the whole trail and check that nothing in it was changed, put in or taken out; prints its last record."""
+    from kuva_gateway.audit import trail
+
+    folder = _folder(invocation)
+    wanted = _expected(expect)
+    first = last = None
+    fault, seen = "", wanted is None
+    try:
+        for record in trail.verify(folder):
+            first, last = first or record, record
+            if wanted is not None and record.number == wanted[0]:
+                seen = True
+                if record.hash != wanted[1]:
+                    fault = f"record {record.number} is another one than was noted"
+                    break
+    except DamageError as error:
+        fault = str(error)
+    if not fault and not seen and wanted is not None:
+        fault = f"record {wanted[0]}, which was noted, is not here"
+    result = {
+        "sound": not fault,
+        "first": None if first is None else first.number,
+        "last": None if last is None else last.number,
+        "hash": None if last is None else last.hash,
+        "fault": fault or None,
+    }
+    if invocation.json:
+        emit_json(result)
+    elif last is not None:
+        click.echo(
+            f"records {result['first']} to {last.number}; noted elsewhere, this shows later that they are the same:"
+        )
+        click.echo(f"{last.number}:{last.hash}")
+    else:
+        click.echo("no records")
+    if fault:
+        say(f"kuva-gateway: the audit trail is damaged: {fault}")
+    return 1 if fault else 0
+
+
+def _expected(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    number, _, found = text.partition(":")
+    if not number.isascii() or not number.isdigit() or len(found) != 64:
+        raise click.UsageError("--expect takes a number, a colon and a hash, as this command prints them")
+    return int(number), found.lower()
+
+
+def _folder(invocation: Invocation) -> Path:
+    from kuva_gateway.parts import audit_folder
+
+    invocation.state_directory()
+    folder = audit_folder(invocation.configuration())
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no audit trail in {folder} (the gateway has not run yet)")
+    return folder
+
+
+def _tell_what_the_catalog_has(invocation: Invocation) -> None:
+    """What people decided a moment ago belongs into the list; without the catalog the trail is shown as it is."""
+    from kuva_gateway.parts import tell_audit
+
+    try:
+        tell_audit(invocation.configuration(), invocation.catalog())
+    except (CatalogUnavailableError, NotFoundError):
+        say("kuva-gateway: the catalog is away: what people decided last may be missing")
+
+
+def _say_that_it_was_read(invocation: Invocation, folder: Path) -> None:
+    from kuva_gateway.audit import events
+    from kuva_gateway.audit.message import to_xml
+    from kuva_gateway.audit.trail import Trail
+    from kuva_gateway.parts import audit_source
+
+    us, source = audit_source(invocation.configuration())
+    message = events.audit_log_used(us, datetime.now(UTC), person=_person(), place=folder.as_uri())
+    try:
+        Trail(folder).append([(message.at, to_xml(message, source))])
+    except (OSError, GatewayError) as error:
+        say(f"kuva-gateway: that the trail was read could not be written into it: {error}")
+
+
+def _person() -> str:
+    """Who sits at the terminal: behind sudo, the one who called it."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
