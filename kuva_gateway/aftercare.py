@@ -20,13 +20,12 @@ from kuva_gateway.queue.answering import Answering, Asker
 from kuva_gateway.queue.backoff import Schedule
 from kuva_gateway.queue.notes import Notes
 from kuva_gateway.queue.retention import Retention, Room
-from kuva_gateway.queue.schedule import Tick
+from kuva_gateway.queue.schedule import SHORTEST_TICK, Tick
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.spool import Spool
 
 LOOK_EVERY = 1.0  # seconds
 RETENTION_EVERY = 30.0  # seconds, or half of keep_for
-SHORTEST_TICK = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

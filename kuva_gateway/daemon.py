@@ -14,44 +14,32 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.aftercare import Aftercare, Hands
 from kuva_gateway.auditing import Auditing
-from kuva_gateway.catalog import studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
-from kuva_gateway.catalog.reconcile import reconcile
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
+from kuva_gateway.delivering import Arriving, Delivering
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.dicom.uids import new_uid
 from kuva_gateway.drop_folders import drop_folder_ticks
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
-from kuva_gateway.queue.admission import Admission
-from kuva_gateway.queue.alarms import Alarms
 from kuva_gateway.queue.answering import WhenThere
-from kuva_gateway.queue.attempt import Tools
-from kuva_gateway.queue.commitment import Commitments
-from kuva_gateway.queue.lane import Lane, make_lane
-from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.trial import try_out
 
 # Seconds.
-ADMISSION_EVERY = 1.0
-QUEUE_EVERY = 1.0
-SHORTEST_TICK = 0.1
 ASK_AGAIN = 0.05
 SWEEP_EVERY = 10.0
 LEFT_BEHIND = 15.0
@@ -117,11 +105,10 @@ class Daemon:
         self._stop = stop
         self._log = log.get_logger("daemon")
         self._rng = random.Random()
-        self._alarms = Alarms(log.get_logger("queue"))
         self._undo: list[tuple[str, Callable[[], object]]] = []
         self._catalog: Catalog | None = None
         self._indexer: Indexer | None = None
-        self._commitments: Commitments | None = None
+        self._delivering: Delivering | None = None
         self._aftercare: Aftercare | None = None
         self._reception: Reception | None = None
 
@@ -216,106 +203,30 @@ class Daemon:
 
     def _start_queue(self) -> None:
         assert self._catalog is not None
+        assert self._reception is not None
         catalog, queue_log = self._catalog, log.get_logger("queue")
-        self._follow_destinations(catalog, queue_log)
-        if again := studies.judged_by(catalog, parts.judged_by(self.configuration)):
-            queue_log.info("rules or tables have changed", studies_judged_again=again)
-        lanes = self._make_lanes(catalog, queue_log)
-        runner, commitments = self._make_delivery(catalog, lanes, queue_log)
-        admission = self._make_admission(catalog, runner, queue_log)
+        arriving = Arriving(in_flight=self._reception.in_flight, passed=self._indexer_passed)
+        delivering = Delivering(
+            self.configuration, catalog, self.spool, arriving, now=utc_now, rng=self._rng, log=queue_log
+        )
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
-        ticks = {
-            **aftercare.ticks(),
-            **self._auditing.ticks(catalog),
-            **drop_folder_ticks(self.configuration, catalog, now=utc_now),
-        }
-        wakeups = self._make_wakeups(admission, runner, ticks, queue_log)
-        self._admission, self._runner, self._commitments = admission, runner, commitments
-        commitments.start(lanes)
-        self._undo.append(("commitment", commitments.stop))
-        runner.start()
-        self._undo.append(("delivery", lambda: runner.stop(self.configuration.drain_timeout)))
+        wakeups = Wakeups(
+            {
+                **delivering.ticks(),
+                **aftercare.ticks(),
+                **self._auditing.ticks(catalog),
+                **drop_folder_ticks(self.configuration, catalog, now=utc_now),
+                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+            },
+            log=queue_log,
+        )
+        self._delivering = delivering
+        self._undo.append(("delivery", delivering.stop))
+        delivering.start()
         wakeups.start()
         self._undo.append(("clock", wakeups.stop))
-
-    def _follow_destinations(self, catalog: Catalog, queue_log: Any) -> None:
-        found = reconcile(catalog, parts.destination_plans(self.configuration))
-        if found.changed or found.planned or found.orphaned:
-            queue_log.warning(
-                "the destinations have changed",
-                entries_changed=found.changed,
-                studies_planned=found.planned,
-                entries_without_destination=found.orphaned,
-            )
-
-    def _make_lanes(self, catalog: Catalog, queue_log: Any) -> list[Lane]:
-        configuration = self.configuration
-        tls = parts.client_tls(configuration)
-        keeper_of = parts.make_keeper_of(configuration, catalog)
-        return [
-            make_lane(
-                catalog,
-                destination,
-                ae_title=configuration.ae_title,
-                tls=tls,
-                zone=ZoneInfo(configuration.timezone),
-                timers=parts.timers(configuration),
-                limits=parts.limits(configuration),
-                now=utc_now,
-                rng=self._rng,
-                log=queue_log,
-                alarms=self._alarms,
-                keeper_of=keeper_of,
-            )
-            for destination in configuration.destinations
-        ]
-
-    def _make_delivery(self, catalog: Catalog, lanes: Sequence[Lane], queue_log: Any) -> tuple[Runner, Commitments]:
-        commitments = Commitments(
-            catalog,
-            now=utc_now,
-            new_uid=new_uid,
-            rng=self._rng,
-            log=queue_log,
-            alarms=self._alarms,
-            resent=lambda destination: runner.wake(destination),  # noqa: PLW0108  (it is made below)
-        )
-        tools = Tools(
-            catalog=catalog,
-            commitments=commitments,
-            open_file=self.spool.open_instance,
-            owner=f"{socket.gethostname()}:{os.getpid()}",
-            lease=LEASE,
-            now=utc_now,
-            rng=self._rng,
-            log=queue_log,
-            stopping=threading.Event(),
-            alarms=self._alarms,
-            language=self.configuration.language,
-        )
-        runner = Runner(lanes, tools)
-        return runner, commitments
-
-    def _make_admission(self, catalog: Catalog, runner: Runner, queue_log: Any) -> Admission:
-        configuration = self.configuration
-        reception = self._reception
-        assert reception is not None
-        return Admission(
-            catalog,
-            judge=parts.make_judge(configuration, catalog, utc_now),
-            amend=parts.make_amender(configuration, catalog, utc_now),
-            destinations=parts.destination_plans(configuration),
-            settle_after=timedelta(seconds=configuration.settle_after),
-            settle_at_most=timedelta(seconds=configuration.settle_at_most),
-            indexer_passed=self._indexer_passed,
-            in_flight=reception.in_flight,
-            now=utc_now,
-            today=parts.make_today(configuration, utc_now),
-            admitted=runner.wake,
-            log=queue_log,
-        )
 
     def _make_aftercare(self, catalog: Catalog, queue_log: Any) -> Aftercare:
         assert self._reception is not None
@@ -327,20 +238,6 @@ class Daemon:
             on_receipt=self._on_receipt,
         )
         return Aftercare(self.configuration, catalog, self.spool, hands, now=utc_now, rng=self._rng, log=queue_log)
-
-    def _make_wakeups(
-        self, admission: Admission, runner: Runner, others: Mapping[str, Tick], queue_log: Any
-    ) -> Wakeups:
-        settling = min(ADMISSION_EVERY, max(self.configuration.settle_after / 2, SHORTEST_TICK))
-        return Wakeups(
-            {
-                "admission": Tick(call=admission.run, every=settling),
-                "queue": Tick(call=runner.tick, every=QUEUE_EVERY),
-                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-                **others,
-            },
-            log=queue_log,
-        )
 
     def _start_control(self) -> None:
         control = ControlServer(
@@ -389,9 +286,9 @@ class Daemon:
         committed: Sequence[tuple[str, str]],
         failed: Sequence[tuple[str, str, int]],
     ) -> None:
-        if self._commitments is None:
+        if self._delivering is None:
             raise CatalogUnavailableError("the catalog is away")
-        self._commitments.on_result(destination, transaction_uid, committed, failed)
+        self._delivering.on_commitment_result(destination, transaction_uid, committed, failed)
 
     def _keep_out(self) -> None:
         """Rejection notes have come; those that came before the queue was there are looked at when it starts."""
@@ -401,8 +298,8 @@ class Daemon:
     def _wake(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._aftercare is not None:
             self._aftercare.wake()
-        self._admission.run()
-        self._runner.wake()
+        if self._delivering is not None:
+            self._delivering.wake()
         return {"done": True}
 
     def _rescan(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,9 +17,7 @@ from kuva_gateway.intake.adt import adt_drop_folder
 from kuva_gateway.intake.authorizations import authorization_drop_folder
 from kuva_gateway.intake.documents import document_drop_folder
 from kuva_gateway.intake.drop_folder import DropFolder, Outcome
-from kuva_gateway.queue.schedule import Tick
-
-SHORTEST_TICK = 0.1  # seconds
+from kuva_gateway.queue.schedule import SHORTEST_TICK, Tick
 
 
 def drop_folder_ticks(

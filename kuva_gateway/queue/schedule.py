@@ -20,6 +20,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.log import get_logger
 
+SHORTEST_TICK = 0.1
+"""Seconds between two calls at least, however short somebody configures them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
