@@ -51,10 +51,16 @@ def test_the_name_is_safe_even_if_the_disk_had_written_the_bytes_before(file_sys
     assert done.total("acknowledged") == 1 + 2 + 3
 
 
-@pytest.mark.parametrize(
-    ("breakage", "file_system"),
-    [*itertools.product(["no-fsync", "name-first", "commit-normal"], FILE_SYSTEMS), ("commit-off", "ext4")],
-)
+# On btrfs the whole file system is synced for each batch, which makes most of a commit safe that was not synced itself:
+# there a cut shows it once in about twenty, too rarely for a test.
+BREAKAGES = [
+    *itertools.product(["no-fsync", "name-first"], FILE_SYSTEMS),
+    *itertools.product(["commit-normal"], [one for one in FILE_SYSTEMS if one != "btrfs"]),
+    ("commit-off", "ext4"),
+]
+
+
+@pytest.mark.parametrize(("breakage", "file_system"), BREAKAGES)
 def test_a_gateway_broken_on_purpose_is_caught(breakage: str, file_system: str) -> None:
     done = campaign(file_system, cuts=UNTIL_CAUGHT, breakage=breakage, until_loss=True)
     assert done.broke_its_promise, done.line
