@@ -1,0 +1,301 @@
+"""``kill -9`` at each step of an attempt, of storage commitment and of a removal: nothing lost, nothing sent twice."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kuva_gateway.forward.call import Call, echo
+from tests.acceptance.gateway import Gateway, Json
+from tests.kills.step_archive import StepArchive
+from tests.studies import make_study
+from tests.support import ROOT, wait_until
+
+pytestmark = pytest.mark.slow
+
+INSTANCES = 3
+
+
+class Mortal(Gateway):
+    """A gateway whose processes are forked from one that has loaded the program; see ``dying.py``."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        super().__init__(folder, **options)
+        self._pid = 0
+        with self.log.open("ab") as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "tests.kills.dying", str(self.config)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+            )
+
+    def _line(self, timeout: float) -> str:
+        assert self._nursery.stdout is not None
+        ready, _, _ = select.select([self._nursery.stdout], [], [], timeout)
+        assert ready, f"no word of the gateway's end:\n{self.said()[-3000:]}"
+        return self._nursery.stdout.readline().strip()
+
+    def start(self) -> Mortal:
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write("run\n")
+        self._pid = int(self._line(60))
+        call = Call(name="us", host="127.0.0.1", port=self.port, called_ae="KUVAGW", calling_ae="MONITOR")
+        wait_until(lambda: echo(call).stored, timeout=60, what="the gateway's answer to C-ECHO")
+        return self
+
+    def kill(self) -> None:
+        """``kill -9``; returns when it is dead, but leaves its end to :meth:`wait_death`."""
+        pid = self._pid
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not _runs(pid), what="its end")
+
+    def wait_death(self) -> None:
+        """Wait until the process has died of SIGKILL."""
+        assert self._line(30) == str(-signal.SIGKILL)
+        self._pid = 0
+
+    def die_at(self, step: str) -> None:
+        """Let the running process die there: ``before|after NAME NTH``."""
+        part = self.folder / "die-at.part"
+        part.write_text(step)
+        part.rename(self.folder / "die-at")
+
+    def ensure(self) -> None:
+        """Be running, whatever the test before left."""
+        (self.folder / "die-at").unlink(missing_ok=True)
+        if self._pid and _runs(self._pid):
+            return
+        if self._pid:
+            self._line(10)
+        self.start()
+
+    def close(self) -> None:
+        """End it and what it came from."""
+        if self._pid and _runs(self._pid):
+            self.kill()
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.close()
+        self._nursery.wait(20)
+        assert self._nursery.stdout is not None
+        self._nursery.stdout.close()
+
+
+def _runs(pid: int) -> bool:
+    """It is there, and no corpse that waits to be fetched."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class House:
+    """One gateway and one archive for all tests of the module; each test sends a study of its own."""
+
+    def __init__(self, folder: Path, *, keep_for: str = "365d") -> None:
+        self._count = 0
+        self.folder = folder
+        self.gateway: Mortal
+        self.archive = StepArchive(self._kill)
+        self.gateway = Mortal(
+            folder / "gateway",
+            archive_port=self.archive.port,
+            settle_after="100ms",
+            rules={"DOC-01": "off", "DOC-02": "off"},
+            retention={"keep_for": keep_for, "low_water": "0%"},
+            destination={"workers": 1, "commitment_overdue": "2s"},
+        )
+        self.archive.gateway_port = self.gateway.port
+
+    def _kill(self) -> None:
+        self.gateway.kill()
+
+    def send(self, **changes: Any) -> Any:
+        """A study of :data:`INSTANCES` images, large enough to be in the middle of one."""
+        self._count += 1
+        study = make_study(kind="ct", accession=f"S-{self._count}", instances=INSTANCES, pixel_bytes=400_000, **changes)
+        self.gateway.storescu(study.write(self.folder / f"sent-{self._count}"))
+        return study
+
+    def check(self, study: Any) -> list[Json]:
+        """It is archived, every image was received once, and the ledger says so; returns its story."""
+        shown = self.gateway.wait_state(study.uid, "archived", timeout=30)
+        received = {uid: len(self.archive.received[uid]) for uid in study.sop_instance_uids}
+        assert received == dict.fromkeys(study.sop_instance_uids, 1), "nothing twice, nothing missing"
+        [entry] = shown["entries"]
+        assert (entry["state"], entry["sent"], entry["committed"]) == ("archived", INSTANCES, INSTANCES)
+        wait_until(lambda: self.archive.quiet, what="every report heard")
+        return self.story(study)
+
+    def story(self, study: Any) -> list[Json]:
+        """``studies trace``."""
+        story: list[Json] = self.gateway.json("studies", "trace", study.uid)
+        return story
+
+    def files(self) -> int:
+        """Files in ``instances/``."""
+        return sum(path.is_file() for path in (self.gateway.spool / "instances").rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def whole_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("steps"))
+    try:
+        yield house
+    finally:
+        house.gateway.close()
+        house.archive.close()
+
+
+@pytest.fixture
+def house(whole_house: House) -> House:
+    whole_house.gateway.ensure()
+    whole_house.archive.report_elsewhere = False
+    return whole_house
+
+
+def attempts_of(story: list[Json]) -> list[str]:
+    """What became of the entry, claim by claim."""
+    return [line["event"] for line in story if line["event"] in ("claimed", "lease_expired", "delivered")]
+
+
+CUT_SHORT = ["claimed", "lease_expired", "claimed", "delivered"]
+
+
+@pytest.mark.parametrize(
+    ("step", "nth"),
+    [
+        ("store asked", 1),
+        ("store associated", 1),
+        ("store command", 1),
+        ("store data", 2),
+        ("stored", 2),
+        ("store answered", 2),
+        ("store command", 3),
+        ("store answered", 3),
+        ("store released", 1),
+    ],
+)
+def test_at_a_step_of_the_delivery_that_the_archive_sees(house: House, step: str, nth: int) -> None:
+    house.archive.arm(step, nth)
+    study = house.send()
+    house.gateway.wait_death()
+    house.gateway.start()
+    assert attempts_of(house.check(study)) == CUT_SHORT
+
+
+@pytest.mark.parametrize(
+    "step", ["after claim 1", "before mark 1", "after mark 1", "before deliver 1", "after deliver 1"]
+)
+def test_at_a_step_of_the_delivery_inside_the_gateway(house: House, step: str) -> None:
+    house.gateway.die_at(step)
+    study = house.send()
+    house.gateway.wait_death()
+    house.gateway.start()
+    assert attempts_of(house.check(study)) == CUT_SHORT
+
+
+@pytest.mark.parametrize(
+    ("step", "elsewhere"),
+    [
+        ("commitment asked", False),
+        ("commitment associated", False),
+        ("commitment command", False),
+        ("action", False),
+        ("action answered", False),
+        ("same report sent", False),
+        ("same report heard", False),
+        ("report associated", True),
+        ("report sent", True),
+        ("report heard", True),
+    ],
+)
+def test_at_a_step_of_the_commitment_that_the_archive_sees(house: House, step: str, elsewhere: bool) -> None:
+    house.archive.report_elsewhere = elsewhere
+    house.archive.arm(step)
+    study = house.send()
+    house.gateway.wait_death()
+    house.gateway.start()
+    assert attempts_of(house.check(study)) == ["claimed", "delivered"], "asking again is no delivery"
+
+
+@pytest.mark.parametrize(
+    ("step", "elsewhere"),
+    [
+        ("before react 1", False),
+        ("before postpone 1", False),
+        ("after postpone 1", True),
+        ("before result 1", False),
+        ("before result 1", True),
+        ("after result 1", False),
+        ("after result 1", True),
+        ("after take 1", False),
+        ("after take 1", True),
+    ],
+)
+def test_at_a_step_of_the_commitment_inside_the_gateway(house: House, step: str, elsewhere: bool) -> None:
+    house.archive.report_elsewhere = elsewhere
+    house.gateway.die_at(step)
+    study = house.send()
+    house.gateway.wait_death()
+    house.gateway.start()
+    assert attempts_of(house.check(study)) == ["claimed", "delivered"], "asking again is no delivery"
+
+
+@pytest.fixture(scope="module")
+def emptying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house that keeps what is archived for a moment only; a study that is held must stay."""
+    house = House(tmp_path_factory.mktemp("retention"), keep_for="200ms")
+    try:
+        house.gateway.ensure()
+        held = house.send(code="ZZ9ZZ")
+        house.gateway.wait_state(held.uid, "held")
+        yield house
+        assert house.gateway.wait_state(held.uid, "held")["instances"] == INSTANCES
+        assert house.gateway.json("spool", "verify") == {"verified": INSTANCES, "damaged": []}
+    finally:
+        house.gateway.close()
+        house.archive.close()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "after wish 1",
+        "after choose 1",
+        "before retire 1",
+        "before retire 3",
+        "before purge 1",
+        "before purge 2",
+        "after purge 3",
+        "before purged 1",
+        "after purged 1",
+    ],
+)
+def test_at_a_step_of_a_retention_run(emptying: House, step: str) -> None:
+    house = emptying
+    house.gateway.ensure()
+    house.gateway.die_at(step)
+    study = house.send()
+    house.gateway.wait_death()
+    house.gateway.start()
+    house.check(study)
+    wait_until(lambda: house.files() == INSTANCES, what="only what is held stays")
+    wait_until(lambda: not list((house.gateway.spool / "removing").iterdir()), what="an empty removing/")
+    story = wait_until(
+        lambda: told if (told := house.story(study))[-1]["event"] == "files_removed" else None, what="its end"
+    )
+    events = [line["event"] for line in story]
+    assert (events.count("retention"), events.count("files_removed")) == (1, 1)
+    assert attempts_of(story) == ["claimed", "delivered"]
