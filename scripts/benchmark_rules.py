@@ -60,7 +60,7 @@ def header(study: int, instance: int) -> Header:
         issuer_of_patient_id="1.2.246.21",
         issuer_universal_id="1.2.246.21",
         issuer_universal_type="ISO",
-        patient_name="Synthetic^Patient",
+        patient_name=f"Synthetic{study}^Patient",  # no two patients are alike: what is made of one cannot be kept
         birth_date="20160501",
         sex="M",
         accession_number=f"A{study}",

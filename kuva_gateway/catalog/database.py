@@ -25,6 +25,7 @@ from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from kuva_gateway.catalog.migrations import migrate
 from kuva_gateway.catalog.session import Session, microseconds
+from kuva_gateway.catalog.totals import write_down
 from kuva_gateway.errors import CatalogUnavailableError, GatewayError, NotFoundError
 
 PRAGMAS = {
@@ -188,6 +189,7 @@ class Catalog:
                     yield session
                 finally:
                     self._held.session = None
+                write_down(session)
                 connection.execute("COMMIT")
             except BaseException as error:
                 self._abandon(connection, error)

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.completion import complete_study, ledger_counts, recount
 from kuva_gateway.catalog.records import DestinationPlan
-from kuva_gateway.catalog.routing import NORMAL, priority, takes, traits
+from kuva_gateway.catalog.routing import NORMAL, Traits, priority, takes, traits
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import apply, write_history
 
 UNROUTED = "not_routed"
 
 
-def plan_entries(session: Session, study: Row, destinations: Sequence[DestinationPlan]) -> int:
+def plan_entries(
+    session: Session, study: Row, destinations: Sequence[DestinationPlan], seen: Traits | None = None
+) -> int:
     """Make the entries that the study's present revision lacks; ``study`` needs ``id`` and ``revision``.
 
-    Returns how many were made.
+    ``seen``: the study's traits, where the caller knows them. Returns how many entries were made.
 
     The ledger is inherited: what was sent or committed in an older revision is not pending again, and an entry with
     nothing left to do completes at once. An entry in place of one that a person held is held by the same person.
@@ -28,14 +30,17 @@ def plan_entries(session: Session, study: Row, destinations: Sequence[Destinatio
     there = session.rows("SELECT destination, revision FROM entries WHERE study_id = ? ORDER BY revision", study["id"])
     have = {row["destination"] for row in there if row["revision"] == study["revision"]}
     known = {row["destination"] for row in there}
-    seen = traits(session, study["id"])
+    seen = seen if seen is not None else traits(session, study["id"])
     wanted = [plan for plan in destinations if plan.name in known or takes(plan, seen)]
     missing = [plan for plan in wanted if plan.name not in have]
+    left = False
     for plan in missing:
-        _plan_entry(session, study, plan, priority(plan, seen))
+        waits = _plan_entry(session, study, plan, priority(plan, seen), first=plan.name not in known)
+        left = left or (plan.required and waits)
     if destinations and not any(plan.required for plan in wanted):
         _say_unrouted(session, study, [plan.name for plan in wanted])
-    complete_study(session, study["id"])
+    if not left:
+        complete_study(session, study["id"])
     return len(missing)
 
 
@@ -73,9 +78,14 @@ def failed_again_pending(session: Session, study_id: int, destination: str) -> N
     )
 
 
-def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: int) -> None:
-    failed_again_pending(session, study["id"], plan.name)
-    session.execute(
+def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: int, *, first: bool) -> bool:
+    """Make the entry; ``first``: of this study at this destination, where nothing can be left of earlier ones.
+
+    True: something of it is left to be done for sure.
+    """
+    if not first:
+        failed_again_pending(session, study["id"], plan.name)
+    pending = session.change(
         "INSERT INTO ledger (study_id, destination, instance_id, revision, state, code, changed_at) "
         "SELECT i.study_id, CAST(? AS TEXT), i.id, CAST(? AS INTEGER), 'pending', '', CAST(? AS BIGINT) "
         "FROM instances i WHERE i.study_id = ? AND i.current = 1 AND i.held = 0 ON CONFLICT DO NOTHING",
@@ -90,7 +100,7 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: in
         destination=plan.name,
         revision=study["revision"],
         state="queued",
-        priority=max(urgency, _given_priority(session, study, plan)),
+        priority=urgency if first else max(urgency, _given_priority(session, study, plan)),
         required=int(plan.required),
         commitment=int(plan.commitment),
         attempts=0,
@@ -103,9 +113,12 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: in
         committed=0,
     )
     totals.add(session, "entries", [totals.Change("queued", 1)])
+    if first and pending:
+        return True
     if not _complete_at_once(session, entry_id, study, plan):
         _hold_still(session, entry_id, study, plan)
     recount(session, study["id"], plan.name)
+    return False
 
 
 def _given_priority(session: Session, study: Row, plan: DestinationPlan) -> int:

@@ -7,14 +7,14 @@ the start, when the configuration has changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from kuva_gateway.catalog.records import DestinationPlan
+from kuva_gateway.catalog.records import DestinationPlan, FactSet
 from kuva_gateway.catalog.session import Session
 from kuva_gateway.catalog.summary import codes_named
 from kuva_gateway.config.delivery import Choice
-from kuva_gateway.dicom.header import from_json
+from kuva_gateway.dicom.header import Header, from_json
 
 NORMAL = 0
 URGENT = 10
@@ -46,11 +46,21 @@ def traits(session: Session, study_id: int) -> Traits:
     peers = session.rows("SELECT DISTINCT peer FROM instances WHERE study_id = ? AND current = 1", study_id)
     classes = session.value("SELECT content_classes FROM studies WHERE id = ?", study_id)
     headers = [from_json(row["facts"]) for row in rows]
+    return _traits(headers, (row["peer"] for row in peers), json.loads(classes or "[]"))
+
+
+def traits_of(received: Iterable[FactSet], content_classes: Iterable[str]) -> Traits:
+    """The same of a study that was seen a moment ago, as it was received, and of what its verdict found."""
+    sets = tuple(received)
+    return _traits([one.header for one in sets], (peer for one in sets for peer in one.peers), content_classes)
+
+
+def _traits(headers: Sequence[Header], peers: Iterable[str], content_classes: Iterable[str]) -> Traits:
     return Traits(
         modalities=frozenset(header.modality for header in headers if header.modality),
-        peers=frozenset(row["peer"] for row in peers),
+        peers=frozenset(peers),
         procedure_codes=frozenset(source.code for header in headers for source in codes_named(header)),
-        content_classes=frozenset(json.loads(classes or "[]")),
+        content_classes=frozenset(content_classes),
         request_priorities=frozenset(header.request_priority.strip().upper() for header in headers),
     )
 

@@ -64,6 +64,8 @@ class Session:
         self.at = at
         self.memory: dict[Any, Any] = {}
         """What a transaction that only reads has looked up: nothing changes while it lasts."""
+        self.totals: dict[tuple[str, str], tuple[int, int, int]] = {}
+        """What the transaction has changed of the totals and not written yet (:mod:`.totals`)."""
 
     def execute(self, sql: str, *values: Any) -> Any:
         """Run one statement; returns its cursor."""

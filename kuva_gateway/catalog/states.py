@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kuva_gateway.catalog import totals
-from kuva_gateway.catalog.session import Session
+from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.errors import NotFoundError, StateError
 
 STUDY: Mapping[tuple[str, str], str] = {
@@ -104,11 +104,12 @@ def apply(
     *,
     by: str = GATEWAY,
     detail: Mapping[str, Any] | None = None,
+    row: Row | None = None,
     **columns: Any,
 ) -> str:
     """Apply ``event`` to a ``study`` or an ``entry``: its row (with ``columns``) and its history, or neither.
 
-    Returns the new state.
+    ``row``: the whole row, where the transaction has read it already; its state becomes the new one. Returns that.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def apply(
         There is no such row.
     """
     table, known = _TABLES[what]
-    row = session.one(f"SELECT * FROM {table} WHERE id = ?", row_id)
+    row = row if row is not None else session.one(f"SELECT * FROM {table} WHERE id = ?", row_id)
     if row is None:
         raise NotFoundError(f"there is no such {what}")
     before = str(row["state"])
@@ -133,6 +134,7 @@ def apply(
     settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
     session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", after, *columns.values(), row_id)
     totals.move(session, table, row, after)
+    row["state"] = after
     write_history(
         session,
         study_id=row["id"] if what == "study" else row["study_id"],

@@ -1,7 +1,8 @@
 """How many studies and entries are in each state, kept with every change so that nobody has to count millions of rows.
 
 Promises that ``totals`` says what counting would say, because the two functions here are called in the transaction of
-every change: by :func:`~kuva_gateway.catalog.states.apply` and by whoever makes a row.
+every change: by :func:`~kuva_gateway.catalog.states.apply` and by whoever makes a row. What a transaction changes is
+added up and written at its end.
 """
 
 from __future__ import annotations
@@ -30,12 +31,18 @@ class Change(NamedTuple):
 
 
 def add(session: Session, what: What, changes: Iterable[Change]) -> None:
-    """Note changes; those of one state are added up first."""
-    sums: dict[str, tuple[int, int, int]] = {}
+    """Note changes."""
+    sums = session.totals
     for state, number, instances, size in changes:
-        before = sums.get(state, (0, 0, 0))
-        sums[state] = (before[0] + number, before[1] + instances, before[2] + size)
-    session.many(_ADD, [(what, state, *sums[state]) for state in sorted(sums) if any(sums[state])])
+        before = sums.get((what, state), (0, 0, 0))
+        sums[what, state] = (before[0] + number, before[1] + instances, before[2] + size)
+
+
+def write_down(session: Session) -> None:
+    """Write what the transaction has noted; called before it ends and before totals are read in it."""
+    changed = sorted((key, values) for key, values in session.totals.items() if any(values))
+    session.totals.clear()
+    session.many(_ADD, [(*key, *values) for key, values in changed])
 
 
 def move(session: Session, what: What, row: Row, after: str) -> None:
@@ -47,5 +54,7 @@ def move(session: Session, what: What, row: Row, after: str) -> None:
 
 def read(session: Session, what: What) -> dict[str, Change]:
     """State -> how many, and what they hold; states without any are left out."""
+    if session.totals:
+        write_down(session)
     rows = session.rows("SELECT * FROM totals WHERE what = ? AND number > 0 ORDER BY state", what)
     return {row["state"]: Change(row["state"], row["number"], row["instances"], row["bytes"]) for row in rows}

@@ -11,6 +11,7 @@ from kuva_gateway.catalog.plans import plan_entries
 from kuva_gateway.catalog.questions import BEGUN, SENT, open_question
 from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView
 from kuva_gateway.catalog.rejections import release as release_notes
+from kuva_gateway.catalog.routing import traits_of
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.errors import NotFoundError
@@ -54,7 +55,8 @@ def record_verdict(
         )
         if study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"]):
             return False
-        _apply_verdict(session, study, passed, findings, destinations)
+        if _apply_verdict(session, study, passed, findings) and passed:
+            plan_entries(session, study, destinations, traits_of(view.received, content_classes))
     return True
 
 
@@ -63,18 +65,17 @@ def _apply_verdict(
     study: Row,
     passed: bool,
     findings: Sequence[FindingLike],
-    destinations: Sequence[DestinationPlan],
-) -> None:
+) -> bool:
+    """Findings and state; False: they were that already."""
     changed = _replace_findings(session, study, findings)
     if study["state"] == ("accepted" if passed else "held") and (passed or not changed):
-        return
+        return False
     if study["state"] != "settled":
-        apply(session, "study", study["id"], "facts_changed")
+        apply(session, "study", study["id"], "facts_changed", row=study)
     rules = sorted({finding.rule for finding in findings if finding.severity in ("refuse", "hold")})
     detail = {"revision": study["revision"], "rules": rules}
-    apply(session, "study", study["id"], "passed" if passed else "failed", detail=detail)
-    if passed:
-        plan_entries(session, study, destinations)
+    apply(session, "study", study["id"], "passed" if passed else "failed", detail=detail, row=study)
+    return True
 
 
 def _replace_findings(session: Session, study: Row, findings: Sequence[FindingLike]) -> bool:

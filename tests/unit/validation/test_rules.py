@@ -266,3 +266,18 @@ def test_a_local_patient_id_is_shown_from_nowhere(description: str, patient_id: 
     )
     for one in judge(study).findings:
         assert patient_id not in one.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Kelvin^Aino", "\u212aelvin", "***"),  # the Kelvin sign is a k
+        ("\u212aelvin^Aino", "kelvin", "***"),
+        ("S\u017f\u017fna^Aino", "sssna", "***"),  # the long s is an s
+        ("\u00c4rj\u00e4^Aino", "\u00c4RJ\u00c4", "***"),
+        ("Virtanen^Aino", "AINOVIRTANEN A1", "AINO*** A1"),
+        ("Virtanen^Aino", "A i n o", "A i n o"),
+    ],
+)
+def test_letters_that_are_alike_do_not_give_a_name_away(name: str, value: str, shown: str) -> None:
+    assert Discretion(changed(patient_name=name)).show(value) == shown
