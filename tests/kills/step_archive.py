@@ -20,7 +20,7 @@ from kuva_gateway.forward.references import Request, Result, event_type, read_re
 from kuva_gateway.forward.report import ROLES
 from kuva_gateway.network import commands, pdus
 from kuva_gateway.network.commands import Command
-from kuva_gateway.network.negotiation import accept_bytes, read_items, request_bytes
+from kuva_gateway.network.negotiation import accept_bytes, read_fixed, read_items, request_bytes
 from kuva_gateway.network.records import Answer, ProposedContext
 from tests.unit.network.peers import RawPeer
 
@@ -43,8 +43,9 @@ class StepArchive:
         self.gateway_port = 0
         self._kill = kill
         self._lock = threading.Lock()
-        self._armed = ("", 0)
+        self._armed = ("", 0, "")
         self._seen: Counter[str] = Counter()
+        self.callers: Counter[str] = Counter()
         self.died = threading.Event()
         self._leaving = threading.Event()
         self._unheard = 0
@@ -54,12 +55,12 @@ class StepArchive:
         self.port: int = self._listener.getsockname()[1]
         self._begin(self._accept)
 
-    def arm(self, step: str, nth: int = 1) -> None:
-        """Kill the gateway when this step is reached for the ``nth`` time from now."""
+    def arm(self, step: str, nth: int = 1, *, caller: str = "") -> None:
+        """Kill the gateway when this step is reached for the ``nth`` time from now, by ``caller`` if one is given."""
         with self._lock:
             self._seen.clear()
             self.died.clear()
-            self._armed = (step, nth)
+            self._armed = (step, nth, caller)
 
     @property
     def quiet(self) -> bool:
@@ -80,13 +81,16 @@ class StepArchive:
         for thread in self._threads:
             thread.join(10)
 
-    def reach(self, step: str) -> None:
-        """An exchange has come this far."""
+    def reach(self, step: str, caller: str = "") -> None:
+        """An exchange has come this far, on an association of ``caller``'s."""
         with self._lock:
-            self._seen[step] += 1
-            if (step, self._seen[step]) != self._armed:
+            armed, nth, wanted = self._armed
+            if step != armed or wanted not in ("", caller):
                 return
-            self._armed = ("", 0)
+            self._seen[step] += 1
+            if self._seen[step] != nth:
+                return
+            self._armed = ("", 0, "")
             self._kill()
         self.died.set()
         raise Gone(step)
@@ -201,7 +205,7 @@ class _Served:
     def __init__(self, archive: StepArchive, peer: _Peer) -> None:
         self._archive, self._peer = archive, peer
         self._syntaxes: dict[int, str] = {}
-        self._what = "echo"
+        self._what, self._caller = "echo", ""
         self._command, self._data = b"", b""
         self._unheard: Result | None = None
 
@@ -212,7 +216,7 @@ class _Served:
             while True:
                 kind, body = self._peer.pdu()
                 if kind == pdus.RELEASE_RQ:
-                    self._archive.reach(f"{self._what} released")
+                    self._reach(f"{self._what} released")
                     self._peer.send(pdus.RELEASE_RP_BYTES)
                     return
                 if kind != pdus.P_DATA:
@@ -222,21 +226,26 @@ class _Served:
             if self._unheard is not None:
                 self._archive.report_on_its_own(self._unheard)
 
+    def _reach(self, step: str) -> None:
+        self._archive.reach(step, self._caller)
+
     def _associate(self) -> None:
         kind, body = self._peer.pdu()
         if kind != pdus.ASSOCIATE_RQ:
             raise Gone
+        _, _, self._caller = read_fixed(body)
         contexts = read_items(body, accept=False).contexts
         abstract = {context.abstract_syntax for context in contexts}
         if abstract == {STORAGE_COMMITMENT}:
             self._what = "commitment"
         elif abstract != {uids.VERIFICATION}:
             self._what = "store"
-        self._archive.reach(f"{self._what} asked")
+        self._archive.callers[self._caller] += 1
+        self._reach(f"{self._what} asked")
         self._syntaxes = {context.id: context.transfer_syntaxes[0] for context in contexts}
         answers = {number: Answer(transfer_syntax=syntax) for number, syntax in self._syntaxes.items()}
         self._peer.send(accept_bytes(body, answers, roles={}, length=PDU_LENGTH, identity=None))
-        self._archive.reach(f"{self._what} associated")
+        self._reach(f"{self._what} associated")
 
     def _take(self, body: bytes) -> None:
         while body:
@@ -252,11 +261,11 @@ class _Served:
                     self._whole(context, commands.decode(self._command))
                     self._command = self._data = b""
                 elif len(self._data) > 3 * PDU_LENGTH:
-                    self._archive.reach(f"{self._what} data")
+                    self._reach(f"{self._what} data")
 
     def _commanded(self, context: int) -> None:
         command = commands.decode(self._command)
-        self._archive.reach(f"{self._what} command")
+        self._reach(f"{self._what} command")
         if not command.has_data_set:
             self._command = b""
             self._whole(context, command)
@@ -264,21 +273,21 @@ class _Served:
     def _whole(self, context: int, command: Command) -> None:
         if command.field == commands.C_STORE_RQ:
             self._archive.keep(command.affected_class, command.affected_instance, self._data)
-            self._archive.reach("stored")
+            self._reach("stored")
             self._answer(context, command, commands.C_STORE_RSP)
-            self._archive.reach("store answered")
+            self._reach("store answered")
         elif command.field == commands.N_ACTION_RQ:
-            self._archive.reach("action")
+            self._reach("action")
             request = read_request(self._data, self._syntaxes[context])
             self._answer(context, command, commands.N_ACTION_RSP)
             self._unheard = self._archive.result(request)
-            self._archive.reach("action answered")
+            self._reach("action answered")
             if not self._archive.report_elsewhere:
                 self._peer.tell(context, self._unheard, self._syntaxes[context])
-                self._archive.reach("same report sent")
+                self._reach("same report sent")
         elif command.field == commands.N_EVENT_REPORT_RSP:
             self._unheard = None
-            self._archive.reach("same report heard")
+            self._reach("same report heard")
         else:
             self._answer(context, command, commands.C_ECHO_RSP)
 
