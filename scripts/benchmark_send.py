@@ -3,7 +3,8 @@
 ``speed``: the same files to the same storescp, in alternating rounds, medians with the sender's CPU seconds.
 ``memory``: the peak of a process that sends one 2 GiB object. ``refusing``: CPU per attempt of entries that are due at
 an archive which answers A700 to everything. ``finished``: what a look for due entries costs beside a million finished
-ones. Loopback only; what is made is removed.
+ones. ``isolation``: the rate to a destination beside a dead and a stalled one. ``outage``: a simulated week without the
+archive. Loopback only; what is made is removed.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ def refusing(folder: Path, options: argparse.Namespace) -> None:
     from send_queue import Queue
 
     port = free_port()
-    command = [sys.executable, str(ROOT / "scripts" / "stand_in_archive.py"), "--port", str(port), "--status", "A700"]
+    command = [sys.executable, str(ROOT / "scripts" / "refusing_archive.py"), str(port), "A700"]
     with Queue(folder, configuration(folder, port)) as queue:
         queue.fill(options.due, lambda uid, study: data_set(uid, study, b"\0" * 64), CT, EXPLICIT)
         with child(command, log=folder / "log", port=port, env=environment(**NODELAY)):
@@ -278,7 +279,29 @@ def look(catalog: Catalog) -> float:
     return statistics.median(taken)
 
 
-PARTS = {"speed": speed, "memory": memory, "refusing": refusing, "finished": finished}
+def isolation(folder: Path, options: argparse.Namespace) -> None:
+    """A healthy destination alone, and beside a dead and a stalled one."""
+    import send_bad_days
+
+    pixels = random.Random(1).randbytes(SIZES["8KiB"])
+    send_bad_days.isolation(folder, options, lambda uid, study: data_set(uid, study, pixels))
+
+
+def outage(folder: Path, options: argparse.Namespace) -> None:
+    """A week without the archive."""
+    import send_bad_days
+
+    send_bad_days.outage(folder, options, lambda uid, study: data_set(uid, study, b"\0" * 64))
+
+
+PARTS = {
+    "speed": speed,
+    "memory": memory,
+    "refusing": refusing,
+    "finished": finished,
+    "isolation": isolation,
+    "outage": outage,
+}
 
 
 def main() -> int:
@@ -292,6 +315,8 @@ def main() -> int:
     parser.add_argument("--transport", nargs="+", choices=["plain", "tls"], default=["plain", "tls"])
     parser.add_argument("--due", type=int, default=10_000, help="entries that are due at the archive that refuses")
     parser.add_argument("--entries", type=int, default=1_000_000, help="finished entries")
+    parser.add_argument("--studies", type=int, default=400, help="studies in each round of isolation")
+    parser.add_argument("--week", type=int, default=672, help="studies in the week of the outage: one each 15 minutes")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.part) - set(PARTS):

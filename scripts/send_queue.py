@@ -1,4 +1,7 @@
-"""A catalog and a spool filled with accepted studies, and the gateway's own queue at work on them, for benchmarks."""
+"""A catalog and a spool filled with accepted studies, and the gateway's own queue at work on them, for benchmarks.
+
+Time is the machine's, or what a clock of the caller's shows.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,17 @@ def utc_now() -> datetime:
 
 
 class Queue:
-    """The queue of one destination in a folder of its own, from its first study to the end of the block."""
+    """The queues of some destinations in a folder of their own, from the first study to the end of the block.
 
-    def __init__(self, folder: Path, configuration: Configuration) -> None:
+    The first destination is the one that is looked at.
+    """
+
+    def __init__(self, folder: Path, configuration: Configuration, *, now: Callable[[], datetime] = utc_now) -> None:
         configure(form="json", level="error")
         self.configuration = configuration
-        self.catalog = Catalog.open(None, folder / "catalog.sqlite")
-        self.spool = Spool(folder / "spool", minimum_free=0)
+        self._now = now
+        self.catalog = Catalog.open(None, folder / "catalog.sqlite", now=now)
+        self.spool = Spool(folder / "spool", minimum_free=0, clock_ns=lambda: round(now().timestamp() * 1e9))
         self.destination = configuration.destinations[0].name
 
     def __enter__(self) -> Queue:
@@ -47,16 +54,19 @@ class Queue:
     def __exit__(self, *_: Any) -> None:
         self.catalog.close()
 
-    def fill(self, count: int, encode: Callable[[str, str], bytes], sop_class: str, syntax: str) -> None:
-        """Receive, index and accept so many studies of one instance each."""
+    def fill(
+        self, count: int, encode: Callable[[str, str], bytes], sop_class: str, syntax: str, *, peer: str = "ct1"
+    ) -> list[str]:
+        """Receive, index and accept so many studies of one instance each; returns the SOP Instance UIDs."""
         indexer = Indexer(self.catalog, self.spool)
         plans = parts.destination_plans(self.configuration)
-        uids = []
+        uids, made = [], []
         for number in range(count):
             uid, study = new_uid(), new_uid()[:60]
+            made.append(uid)
             incoming = self.spool.begin(sop_class, uid, syntax)
             incoming.write(memoryview(encode(uid, study)))
-            incoming.commit("ct1", 1, number)
+            incoming.commit(peer, 1, number)
             uids.append(study)
         arrivals = list(self.spool.arrivals())
         for start in range(0, len(arrivals), 200):
@@ -64,10 +74,11 @@ class Queue:
         for study in uids:
             studies.settle(self.catalog, study, 1)
             studies.record_verdict(self.catalog, studies.view(self.catalog, study), True, (), plans)
+        return made
 
     def try_all(self) -> tuple[float, float, int]:
         """Let the workers try every entry once; returns CPU seconds, seconds and attempts."""
-        runner = self._runner()
+        runner = self.runner()
         before, began = _spent(), time.perf_counter()
         runner.start()
         while self._untried():
@@ -77,40 +88,55 @@ class Queue:
         with self.catalog.read() as session:
             return cpu, seconds, int(session.value("SELECT COUNT(*) FROM attempts"))
 
+    def deliver_all(self) -> float:
+        """Let the workers send until nothing is left for the first destination; returns seconds."""
+        runner = self.runner()
+        began = time.perf_counter()
+        runner.start()
+        while entries.next_due(self.catalog, self.destination) is not None:
+            time.sleep(0.01)
+        seconds = time.perf_counter() - began
+        runner.stop(0.5)
+        return seconds
+
     def _untried(self) -> bool:
         due = entries.next_due(self.catalog, self.destination)
         return due is not None and due <= utc_now() + timedelta(hours=1)
 
-    def _runner(self) -> Runner:
+    def runner(self) -> Runner:
+        """The workers of all destinations, not started yet."""
         log, rng = get_logger("bench"), random.Random(1)
         alarms = Alarms(log)
-        commitments = Commitments(self.catalog, now=utc_now, new_uid=new_uid, rng=rng, log=log, alarms=alarms)
-        lane = make_lane(
-            self.catalog,
-            self.configuration.destinations[0],
-            ae_title="KUVAGW",
-            tls=None,
-            zone=UTC,
-            timers=parts.timers(self.configuration),
-            limits=parts.limits(self.configuration),
-            now=utc_now,
-            rng=rng,
-            log=log,
-            alarms=alarms,
-        )
+        commitments = Commitments(self.catalog, now=self._now, new_uid=new_uid, rng=rng, log=log, alarms=alarms)
+        lanes = [
+            make_lane(
+                self.catalog,
+                destination,
+                ae_title="KUVAGW",
+                tls=None,
+                zone=UTC,
+                timers=parts.timers(self.configuration),
+                limits=parts.limits(self.configuration),
+                now=self._now,
+                rng=rng,
+                log=log,
+                alarms=alarms,
+            )
+            for destination in self.configuration.destinations
+        ]
         tools = Tools(
             catalog=self.catalog,
             commitments=commitments,
             open_file=self.spool.open_instance,
             owner="bench",
             lease=timedelta(seconds=60),
-            now=utc_now,
+            now=self._now,
             rng=rng,
             log=log,
             stopping=threading.Event(),
             alarms=alarms,
         )
-        return Runner([lane], tools)
+        return Runner(lanes, tools)
 
 
 def _spent() -> float:

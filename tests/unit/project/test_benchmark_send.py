@@ -53,3 +53,18 @@ def test_finished_entries_are_as_many_as_were_asked_for(tmp_path: Path) -> None:
             found = session.rows("SELECT state, COUNT(DISTINCT study_id) AS n FROM entries GROUP BY state")
         assert found == [{"state": "archived", "n": 50}]
         assert benchmark.look(catalog) > 0
+
+
+@pytest.mark.slow
+def test_a_healthy_destination_is_measured_alone_and_beside_others() -> None:
+    dcmtk("storescp")
+    said = run("isolation", "--studies", "8", "--rounds", "2")
+    assert re.search(r"8 studies .* \d+/s alone, \d+/s beside a dead and a stalled one, [0-9.]+ times the time", said)
+
+
+@pytest.mark.slow
+def test_a_week_without_the_archive_is_told_and_drained_in_order() -> None:
+    said = run("outage", "--week", "14")
+    assert "in order of priority and age: yes; 14 sent, 0 failed, 0 held" in said
+    assert re.search(r" 0 attempts burnt; .* with 14 attempts", said)
+    assert int(re.search(r"never closer than (\d+) s", said)[1]) >= 60  # type: ignore[index]
