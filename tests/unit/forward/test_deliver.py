@@ -21,7 +21,7 @@ from kuva_gateway.forward.deliver import Delivery, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.timers import Timers
-from tests.support import dcmtk, dcmtk_environment, free_port, wait_until
+from tests.support import dcmtk, dcmtk_environment, free_port, program, wait_until
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import CT, MR, SECONDARY_CAPTURE, Shelf, Stored
 
@@ -298,13 +298,19 @@ def test_one_that_answers_without_offering_echo_is_there_all_the_same() -> None:
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[int]:
-    """DCMTK's storage provider, with its own fault options."""
+def storescp(folder: Path, *options: str, largest_file: int | None = None) -> Iterator[int]:
+    """DCMTK's storage provider, with its own fault options, and perhaps with a limit of bytes to its files."""
     port = free_port()
     folder.mkdir(exist_ok=True)
     command = [dcmtk("storescp"), "-v", "+B", "-aet", "ARCHIVE", "-od", str(folder), "+xa", *options, str(port)]
+    if largest_file is not None:
+        command = [program("prlimit"), f"--fsize={largest_file}", *command]
     with subprocess.Popen(
-        command, env=dict(dcmtk_environment()), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=dict(dcmtk_environment()),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        restore_signals=False,  # Python ignores SIGXFSZ, and so does what it starts: write(2) fails instead
     ) as process:
         try:
             _listening(port)
@@ -354,8 +360,21 @@ def test_storescp_that_rejects_those_without_an_implementation_takes_us(shelf: S
     assert delivery.complete
 
 
+def test_storescp_with_a_full_disk_keeps_the_study_waiting_until_it_has_room(shelf: Shelf, tmp_path: Path) -> None:
+    """Its files may not grow beyond 100 KB, which is told by write(2) as a full disk is: by an error in the middle."""
+    instances = [shelf.put(1, size=300_000), shelf.put(2)]
+    with storescp(tmp_path / "received", largest_file=100_000) as port:
+        delivery, notes = send(port, shelf, instances)
+    assert delivery.ended is not None
+    assert (delivery.ended.code, delivery.ended.kind, delivery.ended.scope) == ("A700", Kind.TEMPORARY, Scope.STUDY)
+    assert len(notes.answers) == 1, "what follows would meet the same"
+    with storescp(tmp_path / "received") as port:
+        assert send(port, shelf, instances)[0].complete
+
+
 @pytest.mark.slow
-def test_storescp_that_is_slow_is_waited_for(shelf: Shelf, tmp_path: Path) -> None:
-    with storescp(tmp_path / "received", "--sleep-during", "1") as port:
+@pytest.mark.parametrize("option", ["--sleep-during", "--sleep-after"])
+def test_storescp_that_is_slow_is_waited_for(shelf: Shelf, tmp_path: Path, option: str) -> None:
+    with storescp(tmp_path / "received", option, "1") as port:
         delivery, _ = send(port, shelf, [shelf.put(1, size=20_000)])
     assert delivery.complete

@@ -14,6 +14,8 @@ from kuva_gateway.forward.outcome import Kind, Outcome, Scope, classify
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network import commands, pdus
 from kuva_gateway.network.commands import C_STORE_RSP, Command, decode, encode
+from kuva_gateway.network.negotiation import accept_bytes, read_items
+from kuva_gateway.network.records import Answer
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import CT, Shelf
 from tests.unit.forward.test_deliver import call_to
@@ -67,6 +69,71 @@ def answer(server: ScriptedServer, seen: Seen, **changes: object) -> None:
     server.send(struct.pack(">BBI", pdus.P_DATA, 0, len(item)) + item)
 
 
+def call_only(then: Callable[[ScriptedServer], None], shelf: Shelf) -> tuple[Delivery, list[Outcome]]:
+    """Deliver to a peer that does ``then`` instead of accepting the association."""
+    heard: list[Outcome] = []
+    with ScriptedServer(then, accept=False) as server:
+        delivery = deliver(
+            call_to(server.port, response=1.0, associate=1.0),
+            [shelf.put(1)],
+            open_file=shelf.open,
+            on_answer=lambda instance, found: heard.append(found),
+        )
+    return delivery, heard
+
+
+# PS3.8 9.3.4: every pair of source and reason, reserved ones among them, and values that the standard does not have.
+REJECTIONS = [(1, reason) for reason in range(1, 11)] + [(2, 1), (2, 2), (2, 3)] + [(3, r) for r in range(8)] + [(0, 0)]
+
+
+def test_a_rejection_of_every_kind_is_the_destinations_matter_and_nothing_was_tried(shelf: Shelf) -> None:
+    for result in (1, 2, 3):
+        for source, reason in REJECTIONS:
+
+            def reject(server: ScriptedServer, said: tuple[int, int, int] = (result, source, reason)) -> None:
+                server.pdu()
+                server.send(pdus.reject_bytes(*said))
+                server.until_closed()
+
+            delivery, heard = call_only(reject, shelf)
+            found = delivery.ended
+            assert found is not None
+            assert (found.scope, found.code) == (Scope.DESTINATION, f"rejected-{result}-{source}-{reason}")
+            assert found.kind is (Kind.PERSON if result == 1 else Kind.TEMPORARY)
+            assert (heard, delivery.failures, delivery.unknown) == ([], [], [])
+
+
+@pytest.mark.parametrize("said", [ABORT, pdus.abort_bytes(2, 1), b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_whatever_comes_instead_of_an_acceptance_is_the_destinations_matter(shelf: Shelf, said: bytes) -> None:
+    def answer_so(server: ScriptedServer) -> None:
+        server.pdu()
+        server.send(said)
+
+    delivery, heard = call_only(answer_so, shelf)
+    assert delivery.ended is not None
+    assert (delivery.ended.kind, delivery.ended.scope) == (Kind.TEMPORARY, Scope.DESTINATION)
+    assert (heard, delivery.unknown) == ([], [])
+
+
+@pytest.mark.parametrize("result", [1, 2, 3, 4, 9])
+def test_a_context_rejected_in_any_way_is_told_with_its_class_and_syntax(shelf: Shelf, result: int) -> None:
+    """PS3.8 9.3.3.2: user rejection, no reason, abstract syntax, transfer syntaxes; and one that is none of these."""
+
+    def accept_nothing(server: ScriptedServer) -> None:
+        _, body = server.pdu()
+        contexts = read_items(body, accept=False).contexts
+        answers = {context.id: Answer(result=result) for context in contexts}
+        server.send(accept_bytes(body, answers, roles={}, length=16384, identity=None))
+        kind, _ = server.pdu()
+        assert kind == pdus.RELEASE_RQ, "nothing is sent on a context that was not accepted"
+        server.send(pdus.RELEASE_RP_BYTES)
+
+    delivery, [found] = call_only(accept_nothing, shelf)
+    assert (found.kind, found.scope, found.code) == (Kind.PERSON, Scope.INSTANCE, "context")
+    assert "CT Image Storage" in found.comment
+    assert len(delivery.failures) == 1
+
+
 def store_one(then: Callable[[ScriptedServer], None], shelf: Shelf, *, size: int = 4096, count: int = 1) -> Delivery:
     """Deliver to a peer that does ``then`` once it is associated."""
 
@@ -87,6 +154,16 @@ def abort_at_once(server: ScriptedServer) -> None:
     server.until_closed()
 
 
+def abort_after_the_command(server: ScriptedServer) -> None:
+    """The command set alone has come: its last fragment, before any of the data's is read."""
+    while True:
+        _, body = server.pdu()
+        if body[5] == COMMAND | LAST:
+            break
+    server.send(ABORT)
+    server.until_closed()
+
+
 def abort_inside_the_data(server: ScriptedServer) -> None:
     read_message(server, whole=False)
     server.send(ABORT)
@@ -97,7 +174,9 @@ def close_inside_the_data(server: ScriptedServer) -> None:
     read_message(server, whole=False)
 
 
-@pytest.mark.parametrize("fault", [abort_at_once, abort_inside_the_data, close_inside_the_data])
+@pytest.mark.parametrize(
+    "fault", [abort_at_once, abort_after_the_command, abort_inside_the_data, close_inside_the_data]
+)
 def test_what_was_not_sent_whole_was_not_stored_and_is_tried_again(
     shelf: Shelf, fault: Callable[[ScriptedServer], None]
 ) -> None:
