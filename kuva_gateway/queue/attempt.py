@@ -30,7 +30,7 @@ from kuva_gateway.queue.attempts import at_delivery
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.decision import Decision, Next, decide, later
 from kuva_gateway.queue.lane import Lane
-from kuva_gateway.queue.marks import Marks
+from kuva_gateway.queue.marks import WITHIN, Marks
 from kuva_gateway.queue.streak import refuses_all
 from kuva_gateway.validation.findings import Language
 from kuva_gateway.validation.refused import RULE, place, refused_syntaxes
@@ -75,7 +75,8 @@ class Attempt:
     _renewed_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
-        self.marks = Marks(self._write_marks)
+        # Who cannot be asked what it has got before a crash must never have more than the ledger and what is in hand.
+        self.marks = Marks(self._write_marks, within=WITHIN if self.lane.commitment else 0.0)
         self._renewed_at = self.tools.now()
 
     def run(self) -> Decision:

@@ -1,7 +1,8 @@
 """Sent marks of one attempt, written to the ledger in groups.
 
 Keeps the marks that are not yet written, for at most ``within`` seconds while somebody adds marks or looks. What a
-crash loses of them is why a resumed entry asks for commitment before it sends. Thread-safe.
+crash loses of them is why a resumed entry asks for commitment before it sends. With ``within`` 0, for a destination
+that cannot be asked, each mark is written before the next instance is sent (0.7 ms). Thread-safe.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _runs(pid: int) -> bool:
 class House:
     """One gateway and one archive for all tests of the module; each test sends a study of its own."""
 
-    def __init__(self, folder: Path, *, keep_for: str = "365d") -> None:
+    def __init__(self, folder: Path, *, keep_for: str = "365d", commitment: bool = True) -> None:
         self._count = 0
         self.folder = folder
         self.gateway: Mortal
@@ -114,7 +114,7 @@ class House:
             settle_after="100ms",
             rules={"DOC-01": "off", "DOC-02": "off"},
             retention={"keep_for": keep_for, "low_water": "0%"},
-            destination={"workers": 1, "commitment_overdue": "2s"},
+            destination={"workers": 1, "commitment_overdue": "2s", "storage_commitment": commitment},
         )
         self.archive.gateway_port = self.gateway.port
 
@@ -299,3 +299,33 @@ def test_at_a_step_of_a_retention_run(emptying: House, step: str) -> None:
     events = [line["event"] for line in story]
     assert (events.count("retention"), events.count("files_removed")) == (1, 1)
     assert attempts_of(story) == ["claimed", "delivered"]
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house whose archive cannot be asked what it has."""
+    house = House(tmp_path_factory.mktemp("silent"), commitment=False)
+    try:
+        yield house
+    finally:
+        house.gateway.close()
+        house.archive.close()
+
+
+@pytest.mark.parametrize(
+    ("step", "nth", "twice"),
+    [("stored", 2, 2), ("store answered", 2, 2), ("store command", 3, None), ("store released", 1, None)],
+)
+def test_without_commitment_only_the_one_whose_answer_was_cut_off_may_come_twice(
+    silent: House, step: str, nth: int, twice: int | None
+) -> None:
+    silent.gateway.ensure()
+    silent.archive.arm(step, nth)
+    study = silent.send()
+    silent.gateway.wait_death()
+    silent.gateway.start()
+    shown = silent.gateway.wait_state(study.uid, "archived", timeout=30)
+    received = [len(silent.archive.received[uid]) for uid in study.sop_instance_uids]
+    assert received in ([1, 1, 1], [2 if number == twice else 1 for number in (1, 2, 3)])
+    assert shown["entries"][0]["sent"] == INSTANCES
+    assert attempts_of(silent.story(study)) == CUT_SHORT

@@ -29,6 +29,14 @@ def test_marks_within_a_second_are_written_together() -> None:
     assert written == [(0, 1, 2, 3, 4, 5)]
 
 
+def test_with_no_time_to_wait_each_is_written_at_once() -> None:
+    written: list[Sequence[int]] = []
+    marks = Marks(written.append, within=0.0)
+    marks.add(1)
+    marks.add(2)
+    assert written == [(1,), (2,)]
+
+
 def test_a_group_that_is_old_enough_is_written_when_somebody_looks() -> None:
     clock, written = Clock(), []
     marks = Marks(written.append, clock=clock)
