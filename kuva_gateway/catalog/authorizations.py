@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.questions import open_question
-from kuva_gateway.catalog.records import Added
+from kuva_gateway.catalog.records import Added, KeptAuthorization
 from kuva_gateway.catalog.session import Row, Session, iso, microseconds
 from kuva_gateway.catalog.versions import AUTHORIZATIONS, known, refresh_current, write_references
 from kuva_gateway.clinical.authorizations import Authorization, Register, scope, shown_specifier
@@ -23,20 +23,6 @@ _MOST = 200
 _DATES = ("valid_from", "valid_to", "documents_from", "documents_to")
 _REGISTERS = ("search", "storing")
 _TUPLES = ("replaces", "service_events")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAuthorization:
-    """An authorization as it stands in the catalog."""
-
-    authorization: Authorization
-    current: bool
-    invalidated: bool
-
-    @property
-    def counts(self) -> bool:
-        """Whether it may be relied on: the latest version, ready, and invalidated by nobody."""
-        return self.current and self.authorization.ready and not self.invalidated
 
 
 def to_json(authorization: Authorization) -> str:

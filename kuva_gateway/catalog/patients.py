@@ -13,15 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from kuva_gateway.catalog.amended import amendments_of, changes_from_json, changes_to_json
 from kuva_gateway.catalog.amendments import STUDY_ROW, may_be_amended, write
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.linked import FARTHEST, by_people, chained
 from kuva_gateway.catalog.records import FactSet, Linked, PatientLink
 from kuva_gateway.catalog.session import Row, Session, moment
 from kuva_gateway.catalog.states import write_history
 from kuva_gateway.dicom.amendments import Amendment, Value, amended, issuer_of, patient_key
 from kuva_gateway.dicom.header import Header, from_json
 from kuva_gateway.errors import RefusedError
-
-_FARTHEST = 16
-"""Links that are followed one after the other at most."""
 
 
 def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: str = "", by: str, reason: str) -> Linked:
@@ -129,7 +127,7 @@ def _lacking(session: Session, study: Row) -> list[Amendment]:
     headers = [from_json(row["facts"]) for row in rows]
     present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
     links = _links(session, headers, amendments)
-    wanted = _wanted(headers, amendments, links)
+    wanted = chained(headers, amendments, links)
     return [one for one in wanted if (one.changes, one.patient, one.issuer) not in present]
 
 
@@ -139,11 +137,11 @@ def links_of(session: Session, received: Sequence[FactSet], amendments: Sequence
 
 
 def _links(session: Session, headers: Iterable[Header], amendments: Sequence[Amendment]) -> tuple[PatientLink, ...]:
-    own = _peoples(amendments)
+    own = by_people(amendments)
     waiting = {patient_key(amended(header, own).patient_id) for header in headers} - {""}
     found: dict[int, PatientLink] = {}
     seen: set[str] = set()
-    for _ in range(_FARTHEST):
+    for _ in range(FARTHEST):
         waiting -= seen
         if not waiting:
             break
@@ -163,66 +161,4 @@ def _link(row: Row) -> PatientLink:
         by=row["actor"],
         at=moment(row["at"]),
         reason=row["reason"],
-    )
-
-
-def _peoples(amendments: Iterable[Amendment]) -> tuple[Amendment, ...]:
-    return tuple(one for one in amendments if one.origin == "person")
-
-
-def wanted(
-    received: Sequence[FactSet], amendments: Sequence[Amendment], links: Sequence[PatientLink]
-) -> tuple[Amendment, ...]:
-    """The amendments that a study has by links: of its patients as they came, or as people amended them."""
-    return _wanted([one.header for one in received], amendments, links)
-
-
-def lacking(
-    received: Sequence[FactSet], amendments: Sequence[Amendment], links: Sequence[PatientLink]
-) -> tuple[Amendment, ...]:
-    """Those of :func:`wanted` that the study does not have."""
-    present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
-    return tuple(
-        one for one in wanted(received, amendments, links) if (one.changes, one.patient, one.issuer) not in present
-    )
-
-
-def _wanted(
-    headers: Iterable[Header], amendments: Sequence[Amendment], links: Sequence[PatientLink]
-) -> tuple[Amendment, ...]:
-    own = _peoples(amendments)
-    found: dict[tuple[int, str], Amendment] = {}
-    for header in headers:
-        for one in _chain(amended(header, own), links):
-            found.setdefault((one.id, one.patient), _amendment(one))
-    return tuple(found.values())
-
-
-def _chain(header: Header, links: Sequence[PatientLink]) -> list[PatientLink]:
-    """The newest link of what a patient is called, then of the new id, and so on; each once."""
-    chain: list[PatientLink] = []
-    for _ in range(_FARTHEST):
-        matching = [one for one in links if one not in chain and _amendment(one).applies_to(header)]
-        facts = [one for one in matching if "PatientID" not in one.changes]
-        ids = [one for one in matching if "PatientID" in one.changes]
-        step = [*facts[-1:], *ids[-1:]]
-        if not step or any(one.patient == step[-1].patient and "PatientID" in one.changes for one in chain):
-            break
-        chain += step
-        for one in step:
-            header = amended(header, [_amendment(one)])
-        if not ids:
-            break
-    return chain
-
-
-def _amendment(one: PatientLink) -> Amendment:
-    return Amendment(
-        changes=one.changes,
-        origin="link",
-        by=one.by,
-        at=one.at,
-        reason=one.reason,
-        patient=one.patient,
-        issuer=one.issuer,
     )

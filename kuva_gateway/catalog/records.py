@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from kuva_gateway.clinical.authorizations import Authorization
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.config.delivery import Filter
 from kuva_gateway.dicom.amendments import Amendment, Value
@@ -365,3 +366,17 @@ class RebuildSummary:
     arrivals: int
     bad: Sequence[str]
     """Digests of stored files that could not be read or are missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAuthorization:
+    """An authorization as it stands in the catalog."""
+
+    authorization: Authorization
+    current: bool
+    invalidated: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may be relied on: the latest version, ready, and invalidated by nobody."""
+        return self.current and self.authorization.ready and not self.invalidated

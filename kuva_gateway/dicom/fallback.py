@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import Any, BinaryIO, cast
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from kuva_gateway.dicom.header import HeaderError
 from kuva_gateway.dicom.walk import UNDEFINED
 from kuva_gateway.dicom.wanted import LAST_WAVEFORM_GROUP, TOP, WHOLE, Found, Plan
+
+if TYPE_CHECKING:
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 READ_LIMIT = 2 << 20
 """Bytes that pydicom may read of one data set; what is skipped by its length does not count."""
@@ -69,6 +69,8 @@ def read_with_pydicom(
     HeaderError
         pydicom cannot read it either, or only by reading past its end.
     """
+    from pydicom.filereader import read_dataset  # brings numpy with it: a third of a second, and rarely wanted
+
     reader = _Reader(stream, offset, size)
     stopped: list[int] = []
 
@@ -97,6 +99,9 @@ def read_with_pydicom(
 
 
 def _collect(data_set: Dataset, plan: Plan, reader: _Reader) -> Found:
+    from pydicom.dataelem import RawDataElement
+    from pydicom.dataset import Dataset
+
     found: Found = {}
     for tag, wanted in plan.items():
         if tag not in data_set:

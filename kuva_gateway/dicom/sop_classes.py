@@ -5,9 +5,7 @@ Promises that a class which was retired by the standard but is still in the fiel
 
 from __future__ import annotations
 
-from pydicom._uid_dict import UID_dictionary
-from pynetdicom.presentation import AllStoragePresentationContexts
-
+from kuva_gateway.dicom.registry import FURTHER_STORAGE, SOP_CLASSES, TRANSFER_SYNTAXES
 from kuva_gateway.dicom.uids import MEDIA_STORAGE_DIRECTORY
 
 NON_PATIENT_CLASSES: frozenset[str] = frozenset(
@@ -28,13 +26,8 @@ NON_PATIENT_CLASSES: frozenset[str] = frozenset(
 
 def _storage_classes() -> frozenset[str]:
     """Every storage SOP class that pynetdicom negotiates or pydicom's dictionary knows."""
-    negotiated = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
-    known = {
-        uid
-        for uid, (title, kind, *_rest) in UID_dictionary.items()
-        if kind == "SOP Class" and "Storage" in title and "Commitment" not in title
-    }
-    return frozenset(negotiated | known | NON_PATIENT_CLASSES) - {MEDIA_STORAGE_DIRECTORY}
+    known = {uid for uid, title in SOP_CLASSES.items() if "Storage" in title and "Commitment" not in title}
+    return (FURTHER_STORAGE | known | NON_PATIENT_CLASSES) - {MEDIA_STORAGE_DIRECTORY}
 
 
 STORAGE_CLASSES: frozenset[str] = _storage_classes()
@@ -43,5 +36,4 @@ STORAGE_CLASSES: frozenset[str] = _storage_classes()
 
 def class_name(uid: str) -> str:
     """The standard's name of a SOP class (or other well-known UID), or the UID itself when nobody knows it."""
-    known = UID_dictionary.get(uid)
-    return known[0] if known else uid
+    return SOP_CLASSES.get(uid) or TRANSFER_SYNTAXES.get(uid, uid)

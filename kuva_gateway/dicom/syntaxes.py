@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from enum import IntEnum
 
-from pydicom._uid_dict import UID_dictionary
+from kuva_gateway.dicom.registry import TRANSFER_SYNTAXES
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -153,5 +153,4 @@ def is_compressed(uid: str) -> bool:
 
 def name(uid: str) -> str:
     """The standard's name of a transfer syntax, or the UID itself."""
-    known = UID_dictionary.get(uid)
-    return known[0] if known else uid
+    return TRANSFER_SYNTAXES.get(uid, uid)

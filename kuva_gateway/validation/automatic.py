@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kuva_gateway.catalog import patients
+from kuva_gateway.catalog import linked
 from kuva_gateway.catalog.amended import amended_sets
 from kuva_gateway.catalog.records import FactSet, StudyView
 from kuva_gateway.catalog.states import GATEWAY
@@ -41,7 +41,7 @@ SenderOf = Callable[[str], Sender]
 
 def following(view: StudyView, sender_of: SenderOf, periods_for: LookUp, now: datetime) -> tuple[Amendment, ...]:
     """All amendments that links and configuration want of a study."""
-    links = patients.wanted(view.received, view.amendments, view.links)
+    links = linked.wanted(view.received, view.amendments, view.links)
     people = [one for one in view.amendments if one.origin == "person"]
     sets = amended_sets(view.received, [*links, *people])
     issuers = _issuers(sets, sender_of, now)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from kuva_gateway.catalog.patients import lacking
+from kuva_gateway.catalog.linked import lacking
 from kuva_gateway.catalog.records import FactSet, InstanceFinding, Neighbour, Rejection, StudyView
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.clinical.documents import ImagingDocument

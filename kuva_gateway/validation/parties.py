@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from kuva_gateway.catalog.authorizations import KeptAuthorization
+from kuva_gateway.catalog.records import KeptAuthorization
 from kuva_gateway.clinical.authorizations import Authorization
 from kuva_gateway.clinical.documents import ImagingDocument
 from kuva_gateway.clinical.providers import Provider

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kuva_gateway.catalog.authorizations import KeptAuthorization
+from kuva_gateway.catalog.records import KeptAuthorization
 from kuva_gateway.clinical.providers import Provider
 from kuva_gateway.validation.facts import StudyFacts
 from kuva_gateway.validation.parties import Parties, Sender
