@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kuva_gateway.catalog import patients, studies
+from kuva_gateway.catalog import linked, patients, studies
 from kuva_gateway.catalog.records import FindingRecord, Linked
 from kuva_gateway.dicom.amendments import issuer_items
 from kuva_gateway.errors import RefusedError
@@ -42,7 +42,7 @@ def effective(hospital: Hospital, uid: str) -> set[str]:
 def follow(hospital: Hospital, uid: str) -> None:
     """What admission does with links before it judges."""
     view = studies.view(hospital.catalog, uid)
-    studies.replace_following(hospital.catalog, view, patients.wanted(view.received, view.amendments, view.links))
+    studies.replace_following(hospital.catalog, view, linked.wanted(view.received, view.amendments, view.links))
 
 
 def test_every_study_with_the_old_id_gets_the_new_one_and_others_do_not(hospital: Hospital) -> None:
