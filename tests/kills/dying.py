@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from kuva_gateway import delivering
-from kuva_gateway.catalog import commitments, entries, removal, retention
+from kuva_gateway.catalog import commitment_requests, commitments, entries, removal, retention
 from kuva_gateway.cli import main
+from kuva_gateway.queue import answering
 from kuva_gateway.queue.attempt import Attempt
 from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.spool.spool import Spool
 
 LEASE = timedelta(milliseconds=800)
 QUEUE_EVERY = 0.15  # seconds, so that a lease this short is kept
+SAME_ASSOCIATION = timedelta(seconds=1)
 
 SEAMS: dict[str, tuple[Any, str]] = {
     "claim": (entries, "claim"),
@@ -37,6 +39,9 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "postpone": (commitments, "postpone"),
     "result": (commitments, "record_result"),
     "take": (Commitments, "_take"),
+    "request": (commitment_requests, "take"),
+    "judged": (commitment_requests, "judged"),
+    "ended": (commitment_requests, "ended"),
     "wish": (removal, "ask"),
     "choose": (retention, "choose"),
     "retire": (Spool, "retire"),
@@ -93,6 +98,7 @@ def serve(config: Path) -> None:
     for name, (owner, attribute) in SEAMS.items():
         lay(plan, name, owner, attribute)
     delivering.LEASE, delivering.QUEUE_EVERY = LEASE, QUEUE_EVERY
+    answering.SAME_ASSOCIATION = SAME_ASSOCIATION
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
