@@ -13,6 +13,7 @@ from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added, KeptAuthorization
 from kuva_gateway.catalog.session import Row, Session, iso, microseconds
+from kuva_gateway.catalog.shapes import invalidated
 from kuva_gateway.catalog.versions import AUTHORIZATIONS, known, refresh_current, write_references
 from kuva_gateway.clinical.authorizations import Authorization, Register, scope, shown_specifier
 from kuva_gateway.clinical.identifiers import organisation_of
@@ -219,13 +220,7 @@ def _shape(row: Row) -> dict[str, Any]:
         "version": one.version,
         "current": bool(row["current"]),
         "ready": one.ready,
-        "invalidated": None
-        if row["invalidated_at"] is None
-        else {
-            "by": row["invalidated_by"],
-            "at": iso(row["invalidated_at"]),
-            "reason": row["invalidated_reason"],
-        },
+        "invalidated": invalidated(row),
         "type": one.kind,
         "valid_from": row["valid_from"] or None,
         "valid_to": row["valid_to"] or None,

@@ -14,9 +14,10 @@ from kuva_gateway.catalog.links import link_document, patient_key
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, microseconds
+from kuva_gateway.catalog.states import write_history
 from kuva_gateway.catalog.versions import DOCUMENTS, known, refresh_current, write_references
 from kuva_gateway.clinical.documents import ImagingDocument
-from kuva_gateway.errors import NotFoundError
+from kuva_gateway.errors import NotFoundError, StateError
 
 _FIELDS = frozenset(field.name for field in fields(ImagingDocument))
 
@@ -65,6 +66,45 @@ def add(catalog: Catalog, document: ImagingDocument, stored_as: str, digest: str
             superseded=tuple(superseded.values()),
             studies_affected=_uids(session, affected),
         )
+
+
+def invalidate(catalog: Catalog, identifier: str, *, by: str, reason: str) -> tuple[str, ...]:
+    """Take a version out of force, by OID; the UIDs of the studies that are linked to it, which are judged again.
+
+    No older version takes its place; a newer one of its set counts again.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such document.
+    StateError
+        It is invalidated already.
+    """
+    with catalog.write() as session:
+        row = session.one(
+            "SELECT id, set_id, kind, version, invalidated_at FROM documents WHERE identifier = ?", identifier
+        )
+        if row is None:
+            raise NotFoundError("there is no such document")
+        if row["invalidated_at"] is not None:
+            raise StateError("the document is invalidated already")
+        session.execute(
+            "UPDATE documents SET invalidated_at = ?, invalidated_by = ?, invalidated_reason = ? WHERE id = ?",
+            session.at,
+            by,
+            reason,
+            row["id"],
+        )
+        refresh_current(session, DOCUMENTS, row["id"], row["set_id"], ())
+        affected = _studies_of(session, [row["id"]])
+        detail = {"document": identifier, "kind": row["kind"], "version": row["version"], "reason": reason}
+        for study in session.rows_in("SELECT id, state FROM studies WHERE id IN {}", affected):
+            change = (study["state"], study["state"])
+            write_history(
+                session, study_id=study["id"], event="document_invalidated", change=change, by=by, detail=detail
+            )
+        open_question(session, affected)
+        return _uids(session, affected)
 
 
 def check_known(catalog: Catalog, document: ImagingDocument, digest: str) -> None:

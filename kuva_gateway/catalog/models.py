@@ -236,6 +236,9 @@ class Document(Table):
     stored_as = TextField()
     digest = BlobField()
     content = TextField(help_text=AS_JSON)
+    invalidated_at = BigIntegerField(null=True, help_text="a person took it out of force: it is not current any more")
+    invalidated_by = TextField(null=True)
+    invalidated_reason = TextField(null=True)
 
     class Meta:
         table_name = "documents"

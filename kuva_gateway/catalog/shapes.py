@@ -12,7 +12,10 @@ from kuva_gateway.catalog.session import Row, Session, iso
 
 Object = dict[str, Any]
 
-_DOCUMENT = "d.id, d.identifier, d.kind, d.version, d.current, d.ready, d.received_at"
+_DOCUMENT = (
+    "d.id, d.identifier, d.kind, d.version, d.current, d.ready, d.received_at, "
+    "d.invalidated_at, d.invalidated_by, d.invalidated_reason"
+)
 _ENTRY = (
     "SELECT e.id, e.study_id, s.uid, e.destination, e.state, e.revision, e.priority, e.attempts, e.created_at, "
     "e.next_attempt_at, e.last_error, e.sent, e.committed, r.resting_until, r.since, r.code, r.why, "
@@ -118,6 +121,18 @@ def document(row: Row) -> Object:
         "ready": bool(row["ready"]),
         "received_at": iso(row["received_at"]),
         "linked_by": row["linked_by"],
+        "invalidated": invalidated(row),
+    }
+
+
+def invalidated(row: Row) -> Object | None:
+    """Who took a paper out of force, when and why; null while nobody did."""
+    if row["invalidated_at"] is None:
+        return None
+    return {
+        "by": row["invalidated_by"],
+        "at": iso(row["invalidated_at"]),
+        "reason": row["invalidated_reason"],
     }
 
 

@@ -74,7 +74,12 @@ def refresh_current(
 
 
 def _is_superseded(session: Session, papers: Papers, row: Row) -> bool:
-    """Is a later version of its set here, or a paper that replaces it?"""
+    """Is a later version of its set here, or a paper that replaces it, or did a person take the document out of force?
+
+    (An authorization that is out of force says so apart from being the latest version.)
+    """
+    if papers is DOCUMENTS and row["invalidated_at"] is not None:
+        return True
     return bool(
         session.value(
             f"SELECT 1 FROM {papers.table} WHERE set_id = ? AND (version > ? OR (version = ? AND id > ?)) LIMIT 1",

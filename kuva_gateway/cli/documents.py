@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kuva_gateway.catalog import documents as catalog_documents
-from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
+from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
 from kuva_gateway.errors import GatewayError
 
@@ -82,6 +82,20 @@ def list_(invocation: Invocation) -> None:
 def show(invocation: Invocation, identifier: str) -> None:
     """Show one document: what was read in it, and the studies it is linked to."""
     emit_object(invocation, catalog_documents.show(invocation.catalog(), identifier))
+
+
+@documents.command("invalidate")
+@click.argument("identifier", metavar="ID")
+@decision()
+@pass_invocation
+def invalidate(invocation: Invocation, identifier: str, by: str, reason: str) -> None:
+    """Take a document out of force; studies that rest on it are judged again, and none of them begins to be sent."""
+    affected = catalog_documents.invalidate(invocation.catalog(), identifier, by=by, reason=reason)
+    invocation.poke()
+    if invocation.json:
+        emit_json({"id": identifier, "studies": len(affected)})
+    else:
+        click.echo(f"{identifier}: invalidated, {len(affected)} studies will be judged again")
 
 
 @documents.command("explain")

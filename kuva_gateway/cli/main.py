@@ -20,7 +20,11 @@ _COMMANDS = {
     "run": ("kuva_gateway.cli.run", "run", "The daemon, in the foreground."),
     "config": ("kuva_gateway.cli.config", "config", "Check and show the configuration."),
     "codes": ("kuva_gateway.cli.codes", "codes", "Import and show procedure codes."),
-    "documents": ("kuva_gateway.cli.documents", "documents", "Imaging documents: import, list, show, explain."),
+    "documents": (
+        "kuva_gateway.cli.documents",
+        "documents",
+        "Imaging documents: import, list, show, invalidate, explain.",
+    ),
     "authorizations": (
         "kuva_gateway.cli.authorizations",
         "authorizations",

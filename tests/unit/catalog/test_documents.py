@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kuva_gateway.catalog import documents, studies
-from kuva_gateway.errors import NotFoundError
+from kuva_gateway.errors import NotFoundError, StateError
 from tests.unit.catalog.making import HETU, Hospital, imaging_document
 
 
@@ -144,6 +144,7 @@ def test_documents_are_listed_the_newest_first(hospital: Hospital) -> None:
             "ready": False,
             "received_at": "2026-11-22T03:00:01.000000Z",
             "linked_by": None,
+            "invalidated": None,
         },
         {
             "id": "1.9.1",
@@ -153,6 +154,7 @@ def test_documents_are_listed_the_newest_first(hospital: Hospital) -> None:
             "ready": True,
             "received_at": "2026-11-22T03:00:00.000000Z",
             "linked_by": "accession",
+            "invalidated": None,
         },
     ]
 
@@ -165,3 +167,34 @@ def test_one_document_is_shown_with_all_that_was_read_in_it(hospital: Hospital) 
     assert shown["content"]["accessions"] == [["1.2.246.10", "A1"]]
     with pytest.raises(NotFoundError):
         documents.show(hospital.catalog, "9.9")
+
+
+def test_a_document_that_a_person_invalidates_counts_no_more_and_its_studies_are_judged_again(
+    hospital: Hospital,
+) -> None:
+    hospital.accept()
+    hospital.add_document()
+    assert hospital.judge(destinations=())
+    assert documents.invalidate(hospital.catalog, "1.9.1", by="anna", reason="wrong patient") == ("1.2.1",)
+    assert linked(hospital) == [("1.9.1", "accession", False)]
+    assert studies.to_judge(hospital.catalog, 10) == ["1.2.1"]
+    (told,) = [one for one in studies.trace(hospital.catalog, "1.2.1") if one["event"] == "document_invalidated"]
+    assert (told["by"], told["detail"]["document"], told["detail"]["reason"]) == ("anna", "1.9.1", "wrong patient")
+    shown = documents.show(hospital.catalog, "1.9.1")
+    assert (shown["current"], shown["invalidated"]["by"]) == (False, "anna")
+    with pytest.raises(StateError, match="already"):
+        documents.invalidate(hospital.catalog, "1.9.1", by="anna", reason="again")
+    with pytest.raises(NotFoundError):
+        documents.invalidate(hospital.catalog, "1.9.9", by="anna", reason="no such")
+
+
+def test_no_older_version_takes_the_place_of_an_invalidated_one_and_a_newer_one_does(hospital: Hospital) -> None:
+    hospital.send()
+    hospital.add_document("1.9.1", set_id="1.9")
+    hospital.add_document("1.9.2", set_id="1.9", version=2)
+    documents.invalidate(hospital.catalog, "1.9.2", by="anna", reason="wrong")
+    assert {oid: current for oid, _, current in linked(hospital)} == {"1.9.1": False, "1.9.2": False}
+    hospital.add_document("1.9.1", set_id="1.9")
+    assert {oid: current for oid, _, current in linked(hospital)} == {"1.9.1": False, "1.9.2": False}
+    hospital.add_document("1.9.3", set_id="1.9", version=3)
+    assert {oid: current for oid, _, current in linked(hospital)} == {"1.9.1": False, "1.9.2": False, "1.9.3": True}

@@ -62,6 +62,7 @@ def test_a_study_has_the_members_of_the_contract(hospital: Hospital) -> None:
                 "ready": True,
                 "received_at": "2026-11-22T03:00:00.000000Z",
                 "linked_by": "accession",
+                "invalidated": None,
             }
         ],
         "amendments": [],
