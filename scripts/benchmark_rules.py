@@ -22,6 +22,8 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
 
+from recheck_load import beside
+
 from kuva_gateway import parts
 from kuva_gateway.catalog import codes, studies
 from kuva_gateway.catalog.batch import Item, write_batch
@@ -83,6 +85,7 @@ class Desk:
             catalog={"url": url},
             destinations=[{"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 104}],
         )
+        parts.make_state_directory(folder)
         self.catalog: Catalog = parts.open_catalog(self.configuration, create=True)
         self._number = 0
         self.admission = Admission(
@@ -207,6 +210,15 @@ def held_studies(desk: Desk, number: int) -> dict[str, Any]:
     }
 
 
+def receiving_beside(folder: Path, number: int, rounds: int) -> dict[str, Any]:
+    """What a modality feels of the recheck of so many held studies (:mod:`recheck_load`)."""
+    desk = Desk(folder / "var", None)
+    with closing(desk.catalog):
+        desk.index(list(desk.items(10, number)))
+        desk.admit()
+    return beside(folder, parts.catalog_path(desk.configuration), (512, 8), rounds)
+
+
 def checked_files(folder: Path, files: int) -> dict[str, Any]:
     """``check`` on a folder of images of 8 KiB and of 512 KiB, as a command of its own."""
     figures: dict[str, Any] = {}
@@ -256,6 +268,7 @@ def main() -> int:
     reading.add_argument("--studies", type=int, default=10_000)
     reading.add_argument("--instances", type=int, default=1000)
     reading.add_argument("--files", type=int, default=2000)
+    reading.add_argument("--rounds", type=int, default=5, help="of receiving alone and beside a recheck; 0: none")
     reading.add_argument("--url", help="an empty PostgreSQL database instead of SQLite")
     asked = reading.parse_args()
     figures: dict[str, Any] = {}
@@ -266,6 +279,8 @@ def main() -> int:
             figures["one study"] = one_large_study(desk, asked.instances)
             figures["held studies"] = held_studies(desk, asked.studies)
         figures["check"] = checked_files(folder, asked.files)
+        if asked.rounds and asked.url is None:
+            figures["receiving beside a recheck"] = receiving_beside(folder / "gateway", asked.studies, asked.rounds)
     print(json.dumps(figures, indent=2))
     return 0
 
