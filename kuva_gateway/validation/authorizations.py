@@ -17,14 +17,14 @@ from kuva_gateway.validation import tags
 from kuva_gateway.validation.facts import StudyFacts
 from kuva_gateway.validation.findings import Fault
 from kuva_gateway.validation.identity import day_of, differ_in_separator
-from kuva_gateway.validation.parties import KINDS, Register, own_keepers, producers, registers
+from kuva_gateway.validation.parties import Register, own_keepers, producers, registers
 
 
 def judge_right_to_store(facts: StudyFacts) -> Iterator[Fault]:
     """OSV-01, OSV-02 and OSV-03, for every producer that sent and every register that documents name."""
     documents = registers((linked.document, linked.current) for linked in facts.documents)
     into = documents or tuple(Register(keeper, "", "") for keeper in own_keepers(facts.parties))
-    silent = any(linked.current and linked.document.kind in KINDS for linked in facts.documents) and not into
+    silent = not into
     for producer in producers(facts.parties):
         if silent:
             values = {"producer": producer}

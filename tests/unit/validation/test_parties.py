@@ -107,6 +107,11 @@ def test_documents_that_name_no_keeper_hold_what_a_producer_sent() -> None:
     assert "names its register keeper" in finding.message
 
 
+def test_without_documents_and_without_a_configured_keeper_nothing_lets_a_producers_study_go() -> None:
+    """Where a site has switched off DOC-01 and DOC-02, nothing else would hold it."""
+    assert said(study(documents=()), "OSV-01") == [("OSV-01", "hold")]
+
+
 def test_without_documents_the_configured_keeper_counts() -> None:
     assert said(study(documents=(), keeper=KEEPER), *OSV) == [("OSV-01", "hold")]
     assert said(study(kept(), documents=(), keeper=KEEPER), *OSV) == []
