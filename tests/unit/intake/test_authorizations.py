@@ -75,3 +75,41 @@ def test_a_dropped_file_with_faults_lies_in_the_rejected_folder_with_a_line_for_
         "field 9 (the organiser's name) is missing",
     ]
     assert "longer than 2097152 bytes" in (tmp_path / "rejected" / "huge.xml.reason").read_text()
+
+
+BAD = {
+    "reversed.xml": (
+        build_authorization(valid=("20240102", "20240101")),
+        "field 6 (the validity) ends before it starts",
+    ),
+    "endless.xml": (build_authorization(valid=("20240101", "")), "field 6 (the validity) has no end"),
+    "truncated.xml": (build_authorization()[:-40], "the XML is not well-formed"),
+    "half-utf-16.xml": (build_authorization().decode().encode("utf-16")[:-41], "the XML is not well-formed"),
+    "dtd.xml": (b"<!DOCTYPE a><a/>", "a document type declaration (DTD) is not allowed"),
+    "encrypted.xml": (b'<EncryptedData xmlns="http://www.w3.org/2001/04/xmlenc#"/>', "the document is encrypted"),
+    "html.xml": (b"<html/>", "the root element is not ClinicalDocument"),
+    "empty.xml": (b"", "the file is empty"),
+}
+
+
+def test_each_bad_authorization_gets_one_line_in_the_rejected_folder_and_changes_nothing(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    dropping = authorization_drop_folder(
+        catalog,
+        tmp_path / "incoming",
+        kept_in=tmp_path / "accepted",
+        rejected=tmp_path / "rejected",
+        now=lambda: NOW,
+    )
+    for name, (data, _) in BAD.items():
+        write(tmp_path / "incoming", data, name)
+    dropping.scan()
+    assert {one.path.name: one.what for one in dropping.scan()} == dict.fromkeys(BAD, "rejected")
+    for name, (data, why) in BAD.items():
+        (line,) = (tmp_path / "rejected" / f"{name}.reason").read_text().splitlines()
+        assert why in line, name
+        assert (tmp_path / "rejected" / name).read_bytes() == data
+    assert kept(tmp_path / "incoming") == []
+    assert not (tmp_path / "accepted").exists()
+    assert catalog_authorizations.listing(catalog) == []
