@@ -1,7 +1,8 @@
 """Measures the rules: one large study, many held studies after a code list, and ``check`` on files.
 
 Everything is made in a folder that is removed at the end: a real catalog (SQLite, or ``--url`` for an empty PostgreSQL
-database), the shipped content classes, the rules as the daemon has them. Prints one JSON object.
+database), the shipped content classes, the rules as the daemon has them. Prints one JSON object; the lines of log
+that the daemon would write as well go to standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, thread_time
 from typing import Any
 
 from recheck_load import beside
@@ -31,7 +32,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import CodeItem, Header
-from kuva_gateway.log import get_logger
+from kuva_gateway.log import configure, get_logger
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.spool.receipt import Arrival, Receipt
 
@@ -191,18 +192,19 @@ def held_studies(desk: Desk, number: int) -> dict[str, Any]:
     with Receiving(desk, 10_000_000) as alone:
         threading.Event().wait(3)
     with Receiving(desk, 20_000_000) as beside:
-        begun = perf_counter()
+        begun, worked = perf_counter(), thread_time()
         codes.store(desk.catalog, [PERIOD])
         imported = perf_counter() - begun
         verdicts = 0
         while len(studies.listing(desk.catalog, state="held", limit=1)):
             verdicts += desk.admission.run()
-        whole = perf_counter() - begun
+        whole, worked = perf_counter() - begun, thread_time() - worked
     return {
         "studies": number,
         "first_verdicts_s": round(held, 2),
         "import_s": round(imported, 3),
         "recheck_s": round(whole, 2),
+        "recheck_cpu_s": round(worked, 2),
         "verdicts": verdicts,
         "batch_of_256_alone_ms": round(1000 * statistics.median(alone.times), 1),
         "batch_of_256_beside_ms": round(1000 * statistics.median(beside.times), 1),
@@ -271,6 +273,7 @@ def main() -> int:
     reading.add_argument("--rounds", type=int, default=5, help="of receiving alone and beside a recheck; 0: none")
     reading.add_argument("--url", help="an empty PostgreSQL database instead of SQLite")
     asked = reading.parse_args()
+    configure(form="json")
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
