@@ -13,6 +13,7 @@ from kuva_gateway.catalog.completion import ledger_counts, recount
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions import cancel, hold, prioritise, release, retry
 from kuva_gateway.catalog.destinations import destination_state, rest, resting_until, spread, wake
+from kuva_gateway.catalog.doubts import IN_DOUBT
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.records import AttemptRecord, EntryRecord, PendingInstance
 from kuva_gateway.catalog.session import Row, Session, iso, maybe_moment, microseconds, moment
@@ -206,7 +207,7 @@ def renew(catalog: Catalog, entry_id: int, owner: str, until: datetime) -> bool:
 
 
 _INSTANCES = (
-    "SELECT i.id, i.sop_class, i.uid, i.transfer_syntax, i.digest, i.size FROM ledger l "
+    "SELECT i.id, i.sop_class, i.uid, i.transfer_syntax, i.digest, i.size, l.code FROM ledger l "
     "JOIN instances i ON i.id = l.instance_id "
     "WHERE l.study_id = (SELECT study_id FROM entries WHERE id = ?) AND l.destination = ? AND l.revision <= ? "
     "AND l.state = ? "
@@ -236,6 +237,7 @@ def _instances(catalog: Catalog, entry: EntryRecord, state: str, which: str) -> 
             digest=bytes(row["digest"]).hex(),
             size=row["size"],
             amendments=amendments,
+            in_doubt=row["code"] == IN_DOUBT,
         )
         for row in rows
     ]

@@ -238,6 +238,8 @@ class PendingInstance:
     """Bytes of the whole file."""
     amendments: tuple[Amendment, ...] = ()
     """What is to be applied to its study's instances; the file is as it was received."""
+    in_doubt: bool = False
+    """It was sent whole before, and never answered: the destination may have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 Promises: what the ledger has as sent or committed is not sent again; what may have been sent without a trace (the
 gateway died before the marks were written, or the archive took everything and did not answer) is asked about before it
-is sent again, where the destination offers storage commitment; whatever happens ends in exactly one of delivered,
-deferred and failed, or, when the catalog is away for good, in a lease that runs out.
+is sent again, by storage commitment or else by C-FIND, where the destination offers one of them; whatever happens ends
+in exactly one of delivered, deferred and failed, or, when the catalog is away for good, in a lease that runs out.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
-from kuva_gateway.catalog import entries, noted
+from kuva_gateway.catalog import doubts, entries, noted
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, deliver
 from kuva_gateway.forward.outcome import NOT_ACCEPTED, OURS, Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
+from kuva_gateway.forward.presence import CannotAskError, instances_there
 from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.commands import PRIORITY_HIGH, PRIORITY_MEDIUM
 from kuva_gateway.network.requestor import RequestorAssociation
@@ -38,6 +39,8 @@ from kuva_gateway.validation.refused import RULE, place, refused_syntaxes
 LEDGER_DIFFERS = Outcome(
     kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
 )
+SERIES_ASKED = 50
+"""Series of a study that a destination is asked about; what is pending in others goes once more."""
 NO_LONGER_OURS = "the entry's lease is no longer this attempt's"
 CATALOG_PAUSE = 1.0  # seconds between tries to write down what became of an attempt while the catalog is away
 
@@ -142,12 +145,32 @@ class Attempt:
     def _pending(self) -> list[PendingInstance] | None:
         """What is to be sent; after a crash only what the destination says it lacks, None when it cannot be asked."""
         pending = entries.pending_instances(self.tools.catalog, self.entry)
+        if not self.lane.commitment:
+            return self._lacking(pending, [one for one in pending if one.in_doubt or self.entry.resumed])
         if self.entry.resumed and pending and self.lane.commitment:
             broken = self.tools.commitments.ask_first(self.lane, self.entry, pending)
             if self.lane.resting.wait() is not None and broken is not None:
                 return None
             pending = entries.pending_instances(self.tools.catalog, self.entry)
         return pending
+
+    def _lacking(self, pending: list[PendingInstance], in_doubt: Sequence[PendingInstance]) -> list[PendingInstance]:
+        """Without what the destination has of what is in doubt, by C-FIND; what it cannot say goes once more."""
+        if not in_doubt:
+            return pending
+        catalog, entry = self.tools.catalog, self.entry
+        series = doubts.series_of(catalog, [one.instance_id for one in in_doubt])
+        asked = list(dict.fromkeys(series.values()))[:SERIES_ASKED]
+        try:
+            there = instances_there(self.lane.call_for(entry.study_instance_uid), entry.study_instance_uid, asked)
+        except CannotAskError as error:
+            self.tools.log.info("the destination cannot be asked what it has", entry=entry.id, why=str(error))
+            return pending
+        found = [one.instance_id for one in in_doubt if one.sop_instance in there]
+        if found:
+            entries.mark_sent(catalog, entry.id, found, self.tools.now())
+        self.tools.log.info("asked what the destination has", entry=entry.id, in_doubt=len(in_doubt), there=len(found))
+        return [one for one in pending if one.instance_id not in set(found)]
 
     def _leave(self) -> Decision:
         """Let the lease run out, so that whoever takes the entry up knows that it was left in the middle."""
@@ -169,6 +192,8 @@ class Attempt:
                 self.marks.add(instance.instance_id)
             except CatalogUnavailableError as error:
                 self.tools.log.warning("sent marks wait for the catalog", entry=self.entry.id, why=str(error))
+        elif found.kind is Kind.UNKNOWN:
+            self._persist(lambda: doubts.doubt(self.tools.catalog, self.entry, instance.instance_id))
 
     def _count(self, found: Outcome) -> None:
         """Refusals in a row are the destination's matter; what is wrong with our own file is no refusal."""

@@ -246,6 +246,30 @@ def test_without_commitment_an_unknown_outcome_is_sent_again(way: Line) -> None:
         way.stop()
 
 
+@pytest.mark.parametrize("took_it", [True, False])
+def test_without_commitment_a_destination_that_can_be_queried_is_asked_what_it_has(way: Line, took_it: bool) -> None:
+    """Only what is in doubt is asked about, and it goes again only where it is not there."""
+    sent = way.receive(3)
+    quiet = sent.instances[1]
+
+    def once(uid: str) -> bool:
+        return uid == quiet and archive.requests.count(uid) == 1
+
+    script = Script(find_status=0, commitment=False)
+    if took_it:
+        script.silent_at = once
+    else:
+        script.close_at = once
+    with running(script) as archive:
+        way.start(uncommitted(archive.port), timers=Timers(response=0.5))
+        way.accept()
+        way.wait_for(sent.uid, "sent", timeout=30)
+        assert archive.requests.count(quiet) == (1 if took_it else 2)
+        assert sorted(archive.instances) == sorted(sent.instances)
+        assert [query.QueryRetrieveLevel for query in archive.queries] == ["IMAGE"]
+        way.stop()
+
+
 def test_stopping_finishes_the_instance_in_hand_and_gives_the_entry_back(way: Line) -> None:
     sent = way.receive(5)
     third, go_on = threading.Event(), threading.Event()

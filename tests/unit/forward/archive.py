@@ -7,13 +7,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.presentation import build_role
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 Reference = tuple[str, str]
 
@@ -43,6 +50,7 @@ class Script:
     syntaxes: Sequence[str] | None = None
     commitment: bool = True
     verification: bool = True
+    find_status: int | None = None  # None: no C-FIND is offered; else the final status, after what is there
     require_called: bool = False
     calling: Sequence[str] = ()
 
@@ -58,6 +66,7 @@ class Archive:
     requests: list[str] = field(default_factory=list)
     asked: list[tuple[str, list[Reference]]] = field(default_factory=list)
     answers: list[int | None] = field(default_factory=list)  # to our reports
+    queries: list[Dataset] = field(default_factory=list)
     echoes: int = 0
     associations: int = 0
     leaving: threading.Event = field(default_factory=threading.Event)
@@ -121,8 +130,24 @@ class Archive:
         self.echoes += 1
         return 0x0000
 
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        """Image level: what is there of the series that is asked for."""
+        asked = event.identifier
+        self.queries.append(asked)
+        for uid, syntax, _ in list(self.stored):
+            found = read_dataset(BytesIO(self.data[uid]), syntax == ImplicitVRLittleEndian, True, stop_when=_behind)
+            if found.SeriesInstanceUID == asked.SeriesInstanceUID:
+                answer = Dataset()
+                answer.QueryRetrieveLevel, answer.SOPInstanceUID = "IMAGE", uid
+                yield 0xFF00, answer
+        yield self.script.find_status or 0x0000, None
+
     def _requested(self, event: evt.Event) -> None:
         self.associations += 1
+
+
+def _behind(tag: Any, vr: str | None, length: int) -> bool:
+    return int(tag) > 0x0020000E
 
 
 def data_set_of(report: Report, transaction: str) -> tuple[Dataset, int]:
@@ -178,12 +203,15 @@ def running(script: Script | None = None, *, port: int = 0) -> Iterator[Archive]
         ae.add_supported_context(sop_class, list(script.syntaxes or ALL_TRANSFER_SYNTAXES))
     if script.commitment:
         ae.add_supported_context(StorageCommitmentPushModel)
+    if script.find_status is not None:
+        ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     ae.require_called_aet = script.require_called
     ae.require_calling_aet = list(script.calling)
     handlers = [
         (evt.EVT_C_STORE, archive._store),
         (evt.EVT_N_ACTION, archive._action),
         (evt.EVT_C_ECHO, archive._echo),
+        (evt.EVT_C_FIND, archive._find),
         (evt.EVT_REQUESTED, archive._requested),
     ]
     server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
