@@ -145,6 +145,7 @@ def receive_while_locked(pair: Pair, seconds: float) -> None:
     assert set(during.sop_instance_uids) <= set(archive.digests)
 
 
+@pytest.mark.slow
 def test_receiving_goes_on_while_the_database_is_locked(pair: Pair) -> None:
     receive_while_locked(pair, 8)
 

@@ -18,4 +18,4 @@ def against_both(hole: str) -> pytest.MarkDecorator:
 def both(hole: str) -> list[object]:
     """The names of the two sides, the second expected to fail."""
     known = pytest.mark.xfail(strict=True, raises=StillOpen, reason=f"pynetdicom {hole}")
-    return ["gateway", pytest.param("pynetdicom", marks=known)]
+    return ["gateway", pytest.param("pynetdicom", marks=[known, pytest.mark.slow])]
