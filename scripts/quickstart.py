@@ -29,6 +29,8 @@ from synthetic_documents import build_document
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0
+UNANSWERED = 10.0  # seconds after which the sender gives an image up
+ASSOCIATIONS = 3
 CONFIG = """\
 # Written by scripts/quickstart; removed with its folder when the quick start ends.
 environment: test
@@ -181,9 +183,19 @@ class Demonstration:
 
 
 def send(port: int, studies: Sequence[Study]) -> None:
-    """Send studies over one association, as a modality would."""
+    """Send studies over one association; as a modality would, what got no answer goes once more over another."""
+    left = [data_set for study in studies for data_set in study.data_sets]
+    for _ in range(ASSOCIATIONS):
+        left = send_over_one(port, left)
+        if not left:
+            return
+    raise FailedError(f"{len(left)} images got no answer, over {ASSOCIATIONS} associations")
+
+
+def send_over_one(port: int, data_sets: Sequence[Any]) -> list[Any]:
+    """Send until the association ends; returns what got no answer."""
     entity = AE(ae_title="CT1")
-    data_sets = [data_set for study in studies for data_set in study.data_sets]
+    entity.dimse_timeout = UNANSWERED
     for sop_class, syntax in sorted({(str(d.SOPClassUID), str(d.file_meta.TransferSyntaxUID)) for d in data_sets}):
         entity.add_requested_context(sop_class, syntax)
 
@@ -194,12 +206,15 @@ def send(port: int, studies: Sequence[Study]) -> None:
     if not association.is_established:
         raise FailedError("the gateway did not accept the association")
     try:
-        for data_set in data_sets:
-            answer = association.send_c_store(data_set)
-            if answer.get("Status") != 0x0000:
-                raise FailedError(f"C-STORE was answered with {answer.get('Status', 0):04X}")
+        for place, data_set in enumerate(data_sets):
+            status = association.send_c_store(data_set).get("Status") if association.is_established else None
+            if status is None:
+                return list(data_sets[place:])
+            if status != 0x0000:
+                raise FailedError(f"C-STORE was answered with {status:04X}")
     finally:
         association.release()
+    return []
 
 
 def write_documents(folder: Path, study: Study, kinds: Sequence[str]) -> list[Path]:
