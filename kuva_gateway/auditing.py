@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 from kuva_gateway import parts
 from kuva_gateway.audit import events
-from kuva_gateway.audit.events import Node
-from kuva_gateway.audit.message import Message
+from kuva_gateway.audit.writer import trail_trouble
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import CatalogUnavailableError, DamageError
+from kuva_gateway.errors import DamageError
 from kuva_gateway.queue.schedule import Tick
 
 TELL_EVERY = 5.0  # seconds
@@ -24,14 +23,13 @@ class Auditing:
 
     def __init__(self, configuration: Configuration, log: Any) -> None:
         self._configuration = configuration
-        self._log = log
         self._writer = parts.audit_writer(configuration, log)
         self._collector = parts.audit_collector(configuration, log)
-        self._failing = False
+        self._trouble = trail_trouble(log)
 
     def start(self) -> None:
         """The gateway has started."""
-        self._writer.add(_starts)
+        self._writer.add(partial(events.application, starts=True, process=os.getpid()))
 
     def ticks(self, catalog: Catalog) -> Mapping[str, Tick]:
         """What is to be called now and then; the collector's absence delays nothing else."""
@@ -42,7 +40,7 @@ class Auditing:
 
     def stop(self) -> None:
         """The gateway stops: the last message; what the collector does not get now it gets after the next start."""
-        self._writer.add(_stops)
+        self._writer.add(partial(events.application, starts=False, process=os.getpid()))
         self._writer.close()
         if self._collector is not None:
             if not self._collector.away:
@@ -52,20 +50,7 @@ class Auditing:
     def _tell(self, catalog: Catalog) -> None:
         try:
             parts.tell_audit(self._configuration, catalog)
-        except CatalogUnavailableError:
-            raise
         except (OSError, DamageError) as error:
-            if not self._failing:
-                self._failing = True
-                why = (error.strerror or "") if isinstance(error, OSError) else str(error)
-                self._log.error("the audit trail cannot be written", why=why or type(error).__name__)
+            self._trouble.met(error)
         else:
-            self._failing = False
-
-
-def _starts(us: Node, at: datetime) -> Message:
-    return events.application(us, at, starts=True, process=os.getpid())
-
-
-def _stops(us: Node, at: datetime) -> Message:
-    return events.application(us, at, starts=False, process=os.getpid())
+            self._trouble.passed()

@@ -16,13 +16,14 @@ import struct
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
-from kuva_gateway.audit.trail import Record, records
+from kuva_gateway.audit.message import stamp
+from kuva_gateway.audit.trail import Place, Record, records
+from kuva_gateway.audit.trouble import Trouble
 from kuva_gateway.errors import DamageError, DeferredError
 
 _PRIORITY = 10 * 8 + 5
@@ -50,8 +51,7 @@ class Address:
 
 def frame(record: Record, *, host: str, process: int) -> bytes:
     """A record as an RFC 5424 message."""
-    at = record.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    head = f"<{_PRIORITY}>1 {at} {host or '-'} {_APPLICATION} {process} {_MESSAGE_ID} - "
+    head = f"<{_PRIORITY}>1 {stamp(record.at)} {host or '-'} {_APPLICATION} {process} {_MESSAGE_ID} - "
     return (head + _BOM + record.message).encode("utf-8")
 
 
@@ -62,17 +62,20 @@ class Collector:
         self._folder = folder
         self._position = folder / "delivered"
         self._address = address
-        self._log = log
         self._patience = patience
         self._connection: socket.socket | None = None
-        self._away = False
+        self._behind: Place | None = None
+        self._trouble = Trouble(
+            lambda why: log.warning("audit messages are not delivered", why=why),
+            lambda: log.info("the audit collector takes messages again"),
+        )
         self._host = socket.gethostname()
         self._stopping = threading.Event()
 
     @property
     def away(self) -> bool:
         """Whether the last delivery failed."""
-        return self._away
+        return self._trouble.lasts
 
     @property
     def delivered(self) -> int:
@@ -86,32 +89,26 @@ class Collector:
         """Send everything that is waiting; returns how many records. A collector that is away is said once."""
         done = 0
         try:
-            waiting = records(self._folder, after=self.delivered)
+            waiting = records(self._folder, after=self.delivered, behind=self._behind)
             while not self._stopping.is_set() and (group := list(islice(waiting, _GROUP))):
                 self._send(group)
                 self._remember(group[-1].number)
+                self._behind = group[-1].place
                 done += len(group)
         except (OSError, DeferredError) as error:
             self._drop()
-            self._told_away(error)
+            self._trouble.met(error)
         except DamageError as error:
-            self._told_away(error)
+            self._trouble.met(error)
         else:
-            if done and self._away:
-                self._away = False
-                self._log.info("the audit collector takes messages again")
+            if done:
+                self._trouble.passed()
         return done
 
     def close(self) -> None:
         """Send no more."""
         self._stopping.set()
         self._drop()
-
-    def _told_away(self, error: Exception) -> None:
-        if not self._away:
-            self._away = True
-            why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-            self._log.warning("audit messages are not delivered", why=why or type(error).__name__)
 
     def _send(self, group: Sequence[Record]) -> None:
         framed = [frame(record, host=self._host, process=os.getpid()) for record in group]
@@ -186,6 +183,7 @@ def _unacknowledged(connection: socket.socket) -> int:
 
 def _is_closed(connection: socket.socket) -> bool:
     """Whether the collector has hung up; it has nothing to say to us otherwise."""
+    patience = connection.gettimeout()
     connection.settimeout(0)
     try:
         return connection.recv(4096) == b""
@@ -195,4 +193,4 @@ def _is_closed(connection: socket.socket) -> bool:
         return True
     finally:
         with contextlib.suppress(OSError):
-            connection.settimeout(_PATIENCE)
+            connection.settimeout(patience)

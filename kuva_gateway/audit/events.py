@@ -25,7 +25,6 @@ AUDIT_LOG_USED = Code(value="110101", meaning="Audit Log Used")
 INSTANCES_ACCESSED = Code(value="110103", meaning="DICOM Instances Accessed")
 INSTANCES_TRANSFERRED = Code(value="110104", meaning="DICOM Instances Transferred")
 STUDY_DELETED = Code(value="110105", meaning="DICOM Study Deleted")
-EXPORT = Code(value="110106", meaning="Export")
 QUERY = Code(value="110112", meaning="Query")
 SECURITY_ALERT = Code(value="110113", meaning="Security Alert")
 
@@ -111,44 +110,34 @@ def audit_log_used(us: Node, at: datetime, *, person: str, place: str) -> Messag
 def refused(us: Node, at: datetime, *, caller: Node, why: str, times: int = 1) -> Message:
     """An association, or its TLS handshake, was refused (A.5.3.11: Security Alert, Node Authentication)."""
     told = why if times == 1 else f"{why} ({times} times since it was last told)"
-    return Message(
-        event=SECURITY_ALERT,
-        action="E",
-        at=at,
-        types=(NODE_AUTHENTICATION,),
-        outcome=SERIOUS_FAILURE,
-        description=told,
-        participants=(_us(us, None), _peer(caller, None, requestor=True)),
-        subjects=(
-            Subject(
-                identifier=caller.ae_title or caller.address,
-                identifier_type=_NODE_ID,
-                object_type=_SYSTEM_OBJECT,
-                role=_SECURITY_RESOURCE,
-                name=caller.ae_title or caller.address,
-                details=(("Alert Description", told.encode()),),
-            ),
-        ),
-    )
+    them = _peer(caller, None, requestor=True)
+    return _alert(at, told, caller.ae_title or caller.address, (_us(us, None), them), (NODE_AUTHENTICATION,))
 
 
 def alert(us: Node, at: datetime, *, what: str) -> Message:
     """Something is wrong with the trail itself (A.5.3.11)."""
+    return _alert(at, what, us.ae_title, (_us(us, None),))
+
+
+def _alert(
+    at: datetime, what: str, node: str, participants: tuple[Participant, ...], types: tuple[Code, ...] = ()
+) -> Message:
     subject = Subject(
-        identifier=us.ae_title,
+        identifier=node,
         identifier_type=_NODE_ID,
         object_type=_SYSTEM_OBJECT,
         role=_SECURITY_RESOURCE,
-        name=us.ae_title,
+        name=node,
         details=(("Alert Description", what.encode()),),
     )
     return Message(
         event=SECURITY_ALERT,
         action="E",
         at=at,
+        types=types,
         outcome=SERIOUS_FAILURE,
         description=what,
-        participants=(_us(us, None),),
+        participants=participants,
         subjects=(subject,),
     )
 

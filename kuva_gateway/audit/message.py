@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from xml.sax.saxutils import escape, quoteattr
 
-SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE, MAJOR_FAILURE = 0, 4, 8, 12
+SUCCESS, MINOR_FAILURE, SERIOUS_FAILURE = 0, 4, 8
 """EventOutcomeIndicator (PS3.15 A.5.2)."""
 
 _MACHINE_NAME, _IP_ADDRESS = "1", "2"
@@ -87,6 +87,11 @@ class Source:
     site: str = ""
 
 
+def stamp(at: datetime) -> str:
+    """A moment as messages, records and listings have it: ISO 8601, UTC, with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def to_xml(message: Message, source: Source) -> str:
     """The message as one line of XML without a declaration."""
     return (
@@ -100,11 +105,12 @@ def to_xml(message: Message, source: Source) -> str:
 
 
 def _event(message: Message) -> str:
-    at = message.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     inside = _code("EventID", message.event) + "".join(_code("EventTypeCode", one) for one in message.types)
     if message.description:
         inside += f"<EventOutcomeDescription>{_text(message.description)}</EventOutcomeDescription>"
-    attributes = _attributes(EventActionCode=message.action, EventDateTime=at, EventOutcomeIndicator=message.outcome)
+    attributes = _attributes(
+        EventActionCode=message.action, EventDateTime=stamp(message.at), EventOutcomeIndicator=message.outcome
+    )
     return f"<EventIdentification{attributes}>{inside}</EventIdentification>"
 
 

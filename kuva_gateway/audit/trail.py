@@ -15,10 +15,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
+from kuva_gateway.audit.message import stamp
 from kuva_gateway.errors import DamageError
 
 FILE_BYTES = 16 << 20
@@ -29,6 +31,13 @@ _LOCK = "lock"
 _TAIL = 1 << 16
 
 
+class Place(NamedTuple):
+    """Where a record ends: its file's name, and the bytes up to there."""
+
+    file: str
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One line of the trail."""
@@ -37,6 +46,7 @@ class Record:
     at: datetime
     message: str
     hash: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +104,10 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
 
 
-def records(folder: Path, *, after: int = 0) -> Iterator[Record]:
+def records(folder: Path, *, after: int = 0, behind: Place | None = None) -> Iterator[Record]:
     """The records behind number ``after``, in order; a record that is being written now is left for the next time.
+
+    ``behind``: where that one ends, if it is known; what stands before is then not read again.
 
     Raises
     ------
@@ -106,13 +118,24 @@ def records(folder: Path, *, after: int = 0) -> Iterator[Record]:
     for path, following in zip_longest(every, every[1:]):
         if following is not None and int(following.stem) <= after + 1:
             continue
-        with path.open("rb") as file:
-            for line_number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                record, _ = _read(line, path, line_number)
-                if record.number > after:
-                    yield record
+        begin = behind.bytes if behind is not None and behind.file == path.name else 0
+        for line, where, place in _lines(path, begin):
+            record, _ = _read(line, where, place)
+            if record.number > after:
+                yield record
+
+
+def _lines(path: Path, begin: int = 0) -> Iterator[tuple[bytes, str, Place]]:
+    """The whole lines of a file behind its first ``begin`` bytes: each with what it is called, and where it ends."""
+    behind = f" behind byte {begin}" if begin else ""
+    with path.open("rb") as file:
+        file.seek(begin)
+        end = begin
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            yield line, f"{path.name}, line {number}{behind}", Place(path.name, end)
 
 
 def verify(folder: Path) -> Iterator[Record]:
@@ -129,34 +152,28 @@ def verify(folder: Path) -> Iterator[Record]:
     for path in files(folder):
         if before is not None and int(path.stem) != before.number + 1:
             raise DamageError(f"{path.name}: follows record {before.number}: records between them are missing")
-        with path.open("rb") as file:
-            for line_number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                record, bound_to = _read(line, path, line_number)
-                where = f"{path.name}, line {line_number}"
-                if before is None and record.number != int(path.stem):
-                    raise DamageError(f"{where}: record {record.number} instead of {int(path.stem)}")
-                if before is not None and record.number != before.number + 1:
-                    raise DamageError(f"{where}: record {record.number} instead of {before.number + 1}")
-                if before is not None and bound_to != before.hash:
-                    raise DamageError(f"{where}: record {record.number} was not written after the one before it")
-                before = End(number=record.number, hash=record.hash)
-                yield record
+        for line, where, place in _lines(path):
+            record, bound_to = _read(line, where, place)
+            expected = int(path.stem) if before is None else before.number + 1
+            if record.number != expected:
+                raise DamageError(f"{where}: record {record.number} instead of {expected}")
+            if before is not None and bound_to != before.hash:
+                raise DamageError(f"{where}: record {record.number} was not written after the one before it")
+            before = End(number=record.number, hash=record.hash)
+            yield record
 
 
 def _bind(end: End, at: datetime, message: str) -> tuple[End, bytes]:
     """The next record's line, and the end with it."""
-    moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     inside = json.dumps(
-        {"n": end.number + 1, "at": moment, "before": end.hash, "message": message}, separators=(",", ":")
+        {"n": end.number + 1, "at": stamp(at), "before": end.hash, "message": message}, separators=(",", ":")
     )
     found = hashlib.sha256(inside.encode("ascii")).hexdigest()
     return End(number=end.number + 1, hash=found), f'{inside[:-1]},"hash":"{found}"}}\n'.encode("ascii")
 
 
-def _read(line: bytes, path: Path, line_number: int) -> tuple[Record, str]:
-    """A line's record and the hash it is bound to; its own hash is checked."""
+def _read(line: bytes, where: str, place: Place) -> tuple[Record, str]:
+    """A line's record and the hash it is bound to; its own hash is checked. ``where`` is what the line is called."""
     try:
         inside, ending = line[:-76] + b"}", line[-76:]
         told = json.loads(line)
@@ -165,12 +182,13 @@ def _read(line: bytes, path: Path, line_number: int) -> tuple[Record, str]:
             at=datetime.fromisoformat(told["at"]),
             message=str(told["message"]),
             hash=hashlib.sha256(inside).hexdigest(),
+            place=place,
         )
         bound_to = str(told["before"])
     except (ValueError, KeyError, TypeError):
-        raise DamageError(f"{path.name}, line {line_number}: this is no record") from None
+        raise DamageError(f"{where}: this is no record") from None
     if ending != f',"hash":"{record.hash}"}}\n'.encode("ascii"):
-        raise DamageError(f"{path.name}, line {line_number}: record {record.number} was changed after it was written")
+        raise DamageError(f"{where}: record {record.number} was changed after it was written")
     return record, bound_to
 
 
@@ -191,7 +209,8 @@ def _last(path: Path) -> End:
             file.truncate(size - len(tail) + end)
         if not end:
             return _before(path)
-        record, _ = _read(tail[begin:end], path, 0)
+        last = Place(path.name, size - len(tail) + end)
+        record, _ = _read(tail[begin:end], f"{path.name}, its last line", last)
     return End(number=record.number, hash=record.hash)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from kuva_gateway.audit.events import Node, alert
 from kuva_gateway.audit.message import Message, Source, to_xml
 from kuva_gateway.audit.trail import Trail
+from kuva_gateway.audit.trouble import Trouble
 from kuva_gateway.errors import DamageError
 
 MOST_WAITING = 10_000
@@ -27,6 +28,14 @@ each of many associations with one image."""
 _AGAIN = 5.0  # seconds until a disk that failed is tried again
 
 
+def trail_trouble(log: Any) -> Trouble:
+    """What is said when the trail cannot be written, and when it can again."""
+    return Trouble(
+        lambda why: log.error("the audit trail cannot be written", why=why),
+        lambda: log.info("the audit trail is written again"),
+    )
+
+
 class AuditWriter:
     """Appends messages to the trail on a thread of its own, which begins with the first."""
 
@@ -35,10 +44,10 @@ class AuditWriter:
         self._trail = trail
         self._source = source
         self._log = log
+        self._trouble = trail_trouble(log)
         self._most = most_waiting
         self._waiting: deque[Message] = deque()
         self._lost = 0
-        self._failing = False
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -87,14 +96,9 @@ class AuditWriter:
             try:
                 self._trail.append(lines)
             except (OSError, DamageError) as error:
-                if not self._failing:
-                    self._failing = True
-                    why = (error.strerror or "") if isinstance(error, OSError) else str(error)
-                    self._log.error("the audit trail cannot be written", why=why or type(error).__name__)
+                self._trouble.met(error)
             else:
-                if self._failing:
-                    self._failing = False
-                    self._log.info("the audit trail is written again")
+                self._trouble.passed()
                 return
             deadline = monotonic() + _AGAIN
             with self._changed:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import getpass
 import os
 from collections import deque
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
+from kuva_gateway.audit.events import EVENTS
+from kuva_gateway.audit.message import stamp
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.moments import parse_since
 from kuva_gateway.cli.output import emit_json, emit_rows, say
 from kuva_gateway.errors import CatalogUnavailableError, DamageError, GatewayError, NotFoundError
-
-_EVENTS = ["application", "audit", "accessed", "transferred", "deleted", "query", "alert"]
 
 
 @click.group(cls=Group)
@@ -25,7 +25,7 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--event", type=click.Choice(_EVENTS), help="Only events of this kind.")
+@click.option("--event", type=click.Choice(list(EVENTS)), help="Only events of this kind.")
 @click.option("--user", metavar="WHO", help="Only what this AE title or person took part in.")
 @click.option("--study", metavar="UID", help="Only what concerns this study.")
 @click.option("--since", metavar="T", help="Only since a date, a time or an age such as 2h.")
@@ -57,7 +57,7 @@ def list_(
     _say_that_it_was_read(invocation, folder)
     if matching > limit:
         say(f"kuva-gateway: the newest {limit} of {matching} events; --limit shows more")
-    emit_rows(invocation, [_row(told) for told in newest], _COLUMNS)
+    emit_rows(invocation, [{**asdict(told), "at": stamp(told.at)} for told in newest], _COLUMNS)
 
 
 _COLUMNS = [
@@ -73,24 +73,6 @@ _COLUMNS = [
     ("instances", "instances"),
     ("description", "what"),
 ]
-
-
-def _row(told: Any) -> dict[str, Any]:
-    return {
-        "number": told.number,
-        "at": told.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "event": told.event,
-        "action": told.action,
-        "outcome": told.outcome,
-        "by": told.by,
-        "address": told.address,
-        "others": list(told.others),
-        "studies": list(told.studies),
-        "patients": list(told.patients),
-        "instances": told.instances,
-        "description": told.description,
-        "details": list(told.details),
-    }
 
 
 @audit.command("verify")

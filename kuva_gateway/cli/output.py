@@ -88,7 +88,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(_cell(item) for item in value)
     if isinstance(value, Mapping):
         return "; ".join(f"{key} {_cell(inner)}" for key, inner in value.items() if inner not in (None, ""))

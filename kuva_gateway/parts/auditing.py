@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from kuva_gateway.config import Configuration
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from kuva_gateway.audit.collector import Collector
@@ -81,13 +80,13 @@ def tell_audit(configuration: Configuration, catalog: Catalog) -> int:
     trail, (us, source) = Trail(audit_folder(configuration)), audit_source(configuration)
     done = 0
     while done < _MESSAGES_AT_ONCE and (found := audited.untold(catalog)):
-        trail.append((one.at, to_xml(_message(configuration, us, one, one.at), source)) for one in found)
+        trail.append((one.at, to_xml(_message(configuration, us, one), source)) for one in found)
         audited.told(catalog, [one.id for one in found])
         done += len(found)
     return done
 
 
-def _message(configuration: Configuration, us: Node, one: Untold, at: datetime) -> Message:
+def _message(configuration: Configuration, us: Node, one: Untold) -> Message:
     from kuva_gateway.audit import events
 
     study = events.StudyTold(
@@ -99,13 +98,13 @@ def _message(configuration: Configuration, us: Node, one: Untold, at: datetime) 
     if one.sent:
         failure = "" if one.outcome == "delivered" else f"{one.sent} sent, then: {one.reason}"
         return events.sent(
-            us, at, receiver=_destination(configuration, one.destination), studies=[study], failure=failure
+            us, one.at, receiver=_destination(configuration, one.destination), studies=[study], failure=failure
         )
     what = one.event if one.entry is None else f"{one.event}: entry {one.entry} to {one.destination}"
     told = f"{what}: {one.reason}" if one.reason else what
     if one.event in ("removed", "files_removed"):
-        return events.deleted(us, at, person=one.actor, why=told, study=study)
-    return events.decided(us, at, person=one.actor, what=told, study=study)
+        return events.deleted(us, one.at, person=one.actor, why=told, study=study)
+    return events.decided(us, one.at, person=one.actor, what=told, study=study)
 
 
 def _destination(configuration: Configuration, name: str) -> Node:

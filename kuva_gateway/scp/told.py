@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from time import monotonic
 
 from kuva_gateway.audit import events
@@ -87,16 +88,15 @@ class Telling:
 
     def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
         """Somebody was not let in."""
-        caller = Node(ae_title="", address=address) if request is None else _caller(request)
+        caller = Node(ae_title="", address=address) if request is None else node(request)
         times = self._quiet.times((address, caller.ae_title, why))
         if times:
-            self._add(lambda us, at: events.refused(us, at, caller=caller, why=why, times=times))
+            self._add(partial(events.refused, caller=caller, why=why, times=times))
 
     def received(self, association: Association, study: StudyTold | None) -> None:
         """Images of a study were stored by this association."""
         if study is not None:
-            sender = node(association)
-            self._add(lambda us, at: events.received(us, at, sender=sender, study=study))
+            self._add(partial(events.received, sender=node(association), study=study))
 
     def query(
         self,
@@ -113,35 +113,31 @@ class Telling:
                 status = response.status
                 yield response
         finally:
-            asker, sop_class, syntax = node(association), command.affected_class, context.transfer_syntax
-            identifier = data_set[:_LONGEST_QUERY]
-            failure = _failure(status)
             self._add(
-                lambda us, at: events.queried(
-                    us,
-                    at,
-                    asker=asker,
-                    sop_class=sop_class,
-                    transfer_syntax=syntax,
-                    identifier=identifier,
-                    failure=failure,
+                partial(
+                    events.queried,
+                    asker=node(association),
+                    sop_class=command.affected_class,
+                    transfer_syntax=context.transfer_syntax,
+                    identifier=data_set[:_LONGEST_QUERY],
+                    failure=_failure(status),
                 )
             )
 
     def retrieval(self, association: Association, to: Node | None, studies: Iterable[StudyTold], failure: str) -> None:
         """A C-MOVE, or with ``to`` None a C-GET, has sent what it could."""
-        asker, told = node(association), tuple(studies)
+        asker = node(association)
         receiver = asker if to is None else to
-        self._add(lambda us, at: events.sent(us, at, receiver=receiver, studies=told, asker=asker, failure=failure))
+        self._add(partial(events.sent, receiver=receiver, studies=tuple(studies), asker=asker, failure=failure))
 
 
-def node(association: Association) -> Node:
-    """The peer of an association as a participant."""
+def node(peer: Association | AssociationRequest) -> Node:
+    """Somebody who calls, let in or not, as a participant."""
     return Node(
-        ae_title=association.calling_ae,
-        address=association.address,
-        certificate=association.certificate_subject or "",
-        user=user_name(association.user_identity),
+        ae_title=peer.calling_ae,
+        address=peer.address,
+        certificate=peer.certificate_subject or "",
+        user=user_name(peer.user_identity),
     )
 
 
@@ -152,15 +148,6 @@ def user_name(identity: UserIdentity | None) -> str:
     if identity.type in (1, 2):
         return identity.primary[:256].decode("utf-8", "replace")
     return {3: "(Kerberos ticket)", 4: "(SAML assertion)", 5: "(JSON web token)"}.get(identity.type, "(unknown)")
-
-
-def _caller(request: AssociationRequest) -> Node:
-    return Node(
-        ae_title=request.calling_ae,
-        address=request.address,
-        certificate=request.certificate_subject or "",
-        user=user_name(request.user_identity),
-    )
 
 
 def _failure(status: int | None) -> str:

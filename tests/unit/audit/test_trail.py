@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.audit.trail import Trail, files, records, verify
+from kuva_gateway.audit.trail import Place, Trail, files, records, verify
 from kuva_gateway.errors import DamageError
 
 AT = datetime(2026, 11, 22, 3, 4, 5, 678, UTC)
@@ -166,3 +166,24 @@ def test_a_disk_that_refuses_leaves_no_half_record(tmp_path: Path, monkeypatch: 
 def test_an_empty_trail_has_nothing_and_is_sound(tmp_path: Path) -> None:
     assert list(verify(tmp_path / "none")) == []
     assert numbers(tmp_path / "none") == []
+
+
+def test_who_reads_on_does_not_read_again_what_stands_before(tmp_path: Path) -> None:
+    trail = Trail(tmp_path, file_bytes=700)
+    for name in "abcdef":
+        trail.append(told(f"<{name}/>"))
+    every = list(records(tmp_path))
+    assert len(files(tmp_path)) > 1
+    for number, record in enumerate(every, 1):
+        assert [one.number for one in records(tmp_path, after=number, behind=record.place)] == list(
+            range(number + 1, 7)
+        )
+    first = files(tmp_path)[0]
+    first.write_bytes(first.read_bytes().replace(b"<a/>", b"<x/>"))
+    assert numbers_behind(tmp_path, every[0].place) == [2, 3, 4, 5, 6]
+    with pytest.raises(DamageError, match="record 1 was changed"):
+        numbers(tmp_path)
+
+
+def numbers_behind(folder: Path, place: Place) -> list[int]:
+    return [record.number for record in records(folder, after=1, behind=place)]

@@ -10,7 +10,7 @@ import pytest
 from kuva_gateway.audit.events import Node, StudyTold
 from kuva_gateway.audit.message import Message, Source, to_xml
 from kuva_gateway.audit.reading import Told, read
-from kuva_gateway.audit.trail import Record
+from kuva_gateway.audit.trail import Place, Record
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.network.records import UserIdentity
 from kuva_gateway.scp import told
@@ -35,7 +35,7 @@ class Heard:
     def told(self) -> list[Told]:
         source = Source(identifier="KUVAGW")
         return [
-            read(Record(number=number, at=message.at, message=to_xml(message, source), hash=""))
+            read(Record(number=number, at=message.at, message=to_xml(message, source), hash="", place=Place("", 0)))
             for number, message in enumerate(self.messages, 1)
         ]
 
