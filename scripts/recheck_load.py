@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
 
-from gateway_process import Gateway
+from gateway_process import Gateway, wait
 from plain_modality import SUCCESS, Images, PlainModality
 
 from kuva_gateway.catalog import studies
@@ -29,7 +29,6 @@ class Recheck:
     """Opens the question of every held study again, whenever all of them are answered."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.rounds = 0
         self._catalog = catalog
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -41,14 +40,12 @@ class Recheck:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
-        while studies.to_judge(self._catalog, 1):
-            self._stop.wait(0)
+        wait(lambda: not studies.to_judge(self._catalog, 1), "the last verdict", pause=0.1)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             if not studies.to_judge(self._catalog, 1):
                 studies.recheck(self._catalog, None)
-                self.rounds += 1
             self._stop.wait(0.2)
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.session import Row, Session, moment
@@ -34,7 +35,6 @@ class Untold:
     destination: str = ""
     entry: int | None = None
     sent: int = 0
-    failed: int = 0
     outcome: str = ""
 
 
@@ -55,6 +55,17 @@ def told(catalog: Catalog, ids: Iterable[int]) -> None:
 _STUDY = "s.uid AS study_uid, s.patient_id, s.accession_number"
 
 
+def _concerned(row: Row) -> dict[str, Any]:
+    """The study and, where there is one, the entry."""
+    return {
+        "study_instance_uid": row["study_uid"],
+        "patient_id": row["patient_id"],
+        "accession_number": row["accession_number"],
+        "destination": row["destination"] or "",
+        "entry": row["entry_id"],
+    }
+
+
 def _changes(session: Session, rows: Iterable[Row]) -> list[Untold]:
     waiting = {row["history_id"]: row["id"] for row in rows if row["history_id"] is not None}
     found = session.rows_in(
@@ -69,11 +80,7 @@ def _changes(session: Session, rows: Iterable[Row]) -> list[Untold]:
             event=row["event"],
             actor="" if row["actor"] == GATEWAY else row["actor"],
             reason=str(json.loads(row["detail"]).get("reason", "")),
-            study_instance_uid=row["study_uid"],
-            patient_id=row["patient_id"],
-            accession_number=row["accession_number"],
-            destination=row["destination"] or "",
-            entry=row["entry_id"],
+            **_concerned(row),
         )
         for row in found
     ]
@@ -93,13 +100,8 @@ def _attempts(session: Session, rows: Iterable[Row]) -> list[Untold]:
             event="sent",
             actor="",
             reason=" ".join(filter(None, (row["code"], row["meaning"]))),
-            study_instance_uid=row["study_uid"],
-            patient_id=row["patient_id"],
-            accession_number=row["accession_number"],
-            destination=row["destination"],
-            entry=row["entry_id"],
+            **_concerned(row),
             sent=row["sent"],
-            failed=row["failed"],
             outcome=row["outcome"],
         )
         for row in found

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
+from kuva_gateway.catalog import versions
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import patient_key
 from kuva_gateway.catalog.questions import open_question
@@ -17,7 +18,6 @@ from kuva_gateway.catalog.shapes import invalidated
 from kuva_gateway.catalog.versions import AUTHORIZATIONS, known, refresh_current, write_references
 from kuva_gateway.clinical.authorizations import Authorization, Register, scope, shown_specifier
 from kuva_gateway.clinical.identifiers import organisation_of
-from kuva_gateway.errors import NotFoundError, StateError
 
 _MOST = 200
 """Authorizations that one study's verdict looks at: those of its patient and of populations first."""
@@ -188,18 +188,7 @@ def invalidate(catalog: Catalog, oid: str, *, by: str, reason: str) -> tuple[str
         It is invalidated already.
     """
     with catalog.write() as session:
-        row = session.one("SELECT id, invalidated_at FROM authorizations WHERE identifier = ?", oid)
-        if row is None:
-            raise NotFoundError("there is no such authorization")
-        if row["invalidated_at"] is not None:
-            raise StateError("the authorization is invalidated already")
-        session.execute(
-            "UPDATE authorizations SET invalidated_at = ?, invalidated_by = ?, invalidated_reason = ? WHERE id = ?",
-            session.at,
-            by,
-            reason,
-            row["id"],
-        )
+        row = versions.invalidate(session, AUTHORIZATIONS, oid, by=by, reason=reason)
         affected = _concerned(session, [row["id"]])
         open_question(session, affected)
     return tuple(sorted(affected.values()))

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from kuva_gateway.catalog import shapes
+from kuva_gateway.catalog import shapes, versions
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import link_document, patient_key
 from kuva_gateway.catalog.questions import open_question
@@ -17,7 +17,7 @@ from kuva_gateway.catalog.session import Row, Session, microseconds
 from kuva_gateway.catalog.states import write_history
 from kuva_gateway.catalog.versions import DOCUMENTS, known, refresh_current, write_references
 from kuva_gateway.clinical.documents import ImagingDocument
-from kuva_gateway.errors import NotFoundError, StateError
+from kuva_gateway.errors import NotFoundError
 
 _FIELDS = frozenset(field.name for field in fields(ImagingDocument))
 
@@ -81,20 +81,7 @@ def invalidate(catalog: Catalog, identifier: str, *, by: str, reason: str) -> tu
         It is invalidated already.
     """
     with catalog.write() as session:
-        row = session.one(
-            "SELECT id, set_id, kind, version, invalidated_at FROM documents WHERE identifier = ?", identifier
-        )
-        if row is None:
-            raise NotFoundError("there is no such document")
-        if row["invalidated_at"] is not None:
-            raise StateError("the document is invalidated already")
-        session.execute(
-            "UPDATE documents SET invalidated_at = ?, invalidated_by = ?, invalidated_reason = ? WHERE id = ?",
-            session.at,
-            by,
-            reason,
-            row["id"],
-        )
+        row = versions.invalidate(session, DOCUMENTS, identifier, by=by, reason=reason)
         refresh_current(session, DOCUMENTS, row["id"], row["set_id"], ())
         affected = _studies_of(session, [row["id"]])
         detail = {"document": identifier, "kind": row["kind"], "version": row["version"], "reason": reason}

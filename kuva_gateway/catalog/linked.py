@@ -28,9 +28,16 @@ def lacking(
     received: Sequence[FactSet], amendments: Sequence[Amendment], links: Sequence[PatientLink]
 ) -> tuple[Amendment, ...]:
     """Those of :func:`wanted` that the study does not have."""
+    return missing([one.header for one in received], amendments, links)
+
+
+def missing(
+    headers: Sequence[Header], amendments: Sequence[Amendment], links: Sequence[PatientLink]
+) -> tuple[Amendment, ...]:
+    """The same of what has these headers."""
     present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
     return tuple(
-        one for one in wanted(received, amendments, links) if (one.changes, one.patient, one.issuer) not in present
+        one for one in chained(headers, amendments, links) if (one.changes, one.patient, one.issuer) not in present
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from kuva_gateway.catalog.amended import amendments_of, changes_from_json, changes_to_json
 from kuva_gateway.catalog.amendments import STUDY_ROW, may_be_amended, write
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.linked import FARTHEST, by_people, chained
+from kuva_gateway.catalog.linked import FARTHEST, by_people, missing
 from kuva_gateway.catalog.records import FactSet, Linked, PatientLink
 from kuva_gateway.catalog.session import Row, Session, moment
 from kuva_gateway.catalog.states import write_history
@@ -125,10 +125,7 @@ def _lacking(session: Session, study: Row) -> list[Amendment]:
     amendments = amendments_of(session, [study["id"]]).get(study["id"], ())
     rows = session.rows("SELECT facts FROM fact_sets WHERE study_id = ? ORDER BY id", study["id"])
     headers = [from_json(row["facts"]) for row in rows]
-    present = [(one.changes, one.patient, one.issuer) for one in amendments if one.origin == "link"]
-    links = _links(session, headers, amendments)
-    wanted = chained(headers, amendments, links)
-    return [one for one in wanted if (one.changes, one.patient, one.issuer) not in present]
+    return list(missing(headers, amendments, _links(session, headers, amendments)))
 
 
 def links_of(session: Session, received: Sequence[FactSet], amendments: Sequence[Amendment]) -> tuple[PatientLink, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from kuva_gateway.catalog.session import Row, Session
-from kuva_gateway.errors import RefusedError
+from kuva_gateway.errors import NotFoundError, RefusedError, StateError
 
 
 class Papers(NamedTuple):
@@ -71,6 +71,31 @@ def refresh_current(
             if not current and row["id"] != paper_id:
                 superseded[row["id"]] = row["identifier"]
     return superseded
+
+
+def invalidate(session: Session, papers: Papers, oid: str, *, by: str, reason: str) -> Row:
+    """Write down who takes a version out of force, and why; returns its row as it was.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such paper.
+    StateError
+        It is invalidated already.
+    """
+    row = session.one(f"SELECT * FROM {papers.table} WHERE identifier = ?", oid)
+    if row is None:
+        raise NotFoundError(f"there is no such {papers.one.removeprefix('the ')}")
+    if row["invalidated_at"] is not None:
+        raise StateError(f"{papers.one} is invalidated already")
+    session.execute(
+        f"UPDATE {papers.table} SET invalidated_at = ?, invalidated_by = ?, invalidated_reason = ? WHERE id = ?",
+        session.at,
+        by,
+        reason,
+        row["id"],
+    )
+    return row
 
 
 def _is_superseded(session: Session, papers: Papers, row: Row) -> bool:

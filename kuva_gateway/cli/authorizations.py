@@ -9,6 +9,7 @@ import click
 from kuva_gateway.catalog import authorizations as catalog_authorizations
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_rows, say
+from kuva_gateway.cli.papers import tell_invalidated
 from kuva_gateway.errors import GatewayError
 
 
@@ -91,8 +92,4 @@ def list_(invocation: Invocation) -> None:
 def invalidate(invocation: Invocation, identifier: str, by: str, reason: str) -> None:
     """Take an authorization out of force; studies that rest on it are judged again."""
     affected = catalog_authorizations.invalidate(invocation.catalog(), identifier, by=by, reason=reason)
-    invocation.poke()
-    if invocation.json:
-        emit_json({"id": identifier, "studies": len(affected)})
-    else:
-        click.echo(f"{identifier}: invalidated, {len(affected)} studies will be judged again")
+    tell_invalidated(invocation, identifier, affected)

@@ -6,22 +6,21 @@ For those who offer no storage commitment and may have taken something whose ans
 from __future__ import annotations
 
 from collections.abc import Iterable
-from io import BytesIO
 
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 
-from kuva_gateway.dicom import statuses, syntaxes
+from kuva_gateway.dicom import statuses
+from kuva_gateway.dicom.data_set import ElementError, read_elements
 from kuva_gateway.dicom.information_model import STUDY_ROOT_FIND
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.outcome import Outcome
+from kuva_gateway.forward.references import encoded
 from kuva_gateway.network import errors
 from kuva_gateway.network.requestor import RequestorAssociation
 
+_SOP_INSTANCE = 0x0008_0018
 MOST_INSTANCES = 100_000
 """SOP Instance UIDs that are taken from one destination's answers at most."""
 
@@ -68,16 +67,13 @@ def _identifier(study: str, series: str, transfer_syntax: str) -> bytes:
     asked = Dataset()
     asked.QueryRetrieveLevel = "IMAGE"
     asked.StudyInstanceUID, asked.SeriesInstanceUID, asked.SOPInstanceUID = study, series, ""
-    stream = DicomBytesIO()
-    stream.is_little_endian, stream.is_implicit_VR = True, syntaxes.is_implicit(transfer_syntax)
-    write_dataset(stream, asked)
-    return bytes(stream.getvalue())
+    return encoded(asked, transfer_syntax)
 
 
 def _instance(data_set: bytes, transfer_syntax: str) -> str:
     """The SOP Instance UID of an answer, "" when it has none that can be read."""
     try:
-        read = read_dataset(BytesIO(data_set), syntaxes.is_implicit(transfer_syntax), is_little_endian=True)
-        return str(read.get("SOPInstanceUID", "")).strip("\0 ")
-    except Exception:  # pydicom raises whatever its parsers happen to raise on hostile bytes
+        _, value = read_elements(data_set, transfer_syntax)[_SOP_INSTANCE]
+    except (ElementError, KeyError):
         return ""
+    return value.decode("ascii", "replace").strip("\0 ") if isinstance(value, bytes) else ""

@@ -57,7 +57,7 @@ def write_request(transaction_uid: str, references: Sequence[Reference], transfe
     data_set = Dataset()
     data_set.TransactionUID = transaction_uid
     data_set.ReferencedSOPSequence = [_item(*reference) for reference in dict.fromkeys(references)]
-    return _written(data_set, transfer_syntax)
+    return encoded(data_set, transfer_syntax)
 
 
 def write_result(result: Result, transfer_syntax: str, *, retrieve_ae_title: str) -> bytes:
@@ -69,7 +69,7 @@ def write_result(result: Result, transfer_syntax: str, *, retrieve_ae_title: str
         data_set.ReferencedSOPSequence = [_item(*reference) for reference in result.committed]
     if result.failed:
         data_set.FailedSOPSequence = [_item(*reference, reason=reason) for *reference, reason in result.failed]
-    return _written(data_set, transfer_syntax)
+    return encoded(data_set, transfer_syntax)
 
 
 def event_type(result: Result) -> int:
@@ -77,7 +77,8 @@ def event_type(result: Result) -> int:
     return SOME_FAILED if result.failed else ALL_COMMITTED
 
 
-def _written(data_set: Dataset, transfer_syntax: str) -> bytes:
+def encoded(data_set: Dataset, transfer_syntax: str) -> bytes:
+    """A small data set as it goes out in an uncompressed transfer syntax."""
     stream = DicomBytesIO()
     stream.is_implicit_VR = syntaxes.is_implicit(transfer_syntax)
     stream.is_little_endian = not syntaxes.is_big_endian(transfer_syntax)

@@ -166,11 +166,11 @@ class Attempt:
         except CannotAskError as error:
             self.tools.log.info("the destination cannot be asked what it has", entry=entry.id, why=str(error))
             return pending
-        found = [one.instance_id for one in in_doubt if one.sop_instance in there]
+        found = {one.instance_id for one in in_doubt if one.sop_instance in there}
         if found:
             entries.mark_sent(catalog, entry.id, found, self.tools.now())
         self.tools.log.info("asked what the destination has", entry=entry.id, in_doubt=len(in_doubt), there=len(found))
-        return [one for one in pending if one.instance_id not in set(found)]
+        return [one for one in pending if one.instance_id not in found]
 
     def _leave(self) -> Decision:
         """Let the lease run out, so that whoever takes the entry up knows that it was left in the middle."""

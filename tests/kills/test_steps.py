@@ -57,6 +57,13 @@ class House:
         wait_until(lambda: self.archive.quiet, what="every report heard")
         return self.story(study)
 
+    def die_and_go_on(self) -> list[Json]:
+        """A study comes, the gateway dies where it was told to, and starts again; what :meth:`check` returns."""
+        study = self.send()
+        self.gateway.wait_death()
+        self.gateway.start()
+        return self.check(study)
+
     def story(self, study: Any) -> list[Json]:
         """``studies trace``."""
         story: list[Json] = self.gateway.json("studies", "trace", study.uid)
@@ -108,10 +115,7 @@ CUT_SHORT = ["claimed", "lease_expired", "claimed", "delivered"]
 )
 def test_at_a_step_of_the_delivery_that_the_archive_sees(house: House, step: str, nth: int) -> None:
     house.archive.arm(step, nth)
-    study = house.send()
-    house.gateway.wait_death()
-    house.gateway.start()
-    assert attempts_of(house.check(study)) == CUT_SHORT
+    assert attempts_of(house.die_and_go_on()) == CUT_SHORT
 
 
 @pytest.mark.parametrize(
@@ -119,10 +123,7 @@ def test_at_a_step_of_the_delivery_that_the_archive_sees(house: House, step: str
 )
 def test_at_a_step_of_the_delivery_inside_the_gateway(house: House, step: str) -> None:
     house.gateway.die_at(step)
-    study = house.send()
-    house.gateway.wait_death()
-    house.gateway.start()
-    assert attempts_of(house.check(study)) == CUT_SHORT
+    assert attempts_of(house.die_and_go_on()) == CUT_SHORT
 
 
 @pytest.mark.parametrize(
@@ -143,10 +144,7 @@ def test_at_a_step_of_the_delivery_inside_the_gateway(house: House, step: str) -
 def test_at_a_step_of_the_commitment_that_the_archive_sees(house: House, step: str, elsewhere: bool) -> None:
     house.archive.report_elsewhere = elsewhere
     house.archive.arm(step)
-    study = house.send()
-    house.gateway.wait_death()
-    house.gateway.start()
-    assert attempts_of(house.check(study)) == ["claimed", "delivered"], "asking again is no delivery"
+    assert attempts_of(house.die_and_go_on()) == ["claimed", "delivered"], "asking again is no delivery"
 
 
 @pytest.mark.parametrize(
@@ -166,10 +164,7 @@ def test_at_a_step_of_the_commitment_that_the_archive_sees(house: House, step: s
 def test_at_a_step_of_the_commitment_inside_the_gateway(house: House, step: str, elsewhere: bool) -> None:
     house.archive.report_elsewhere = elsewhere
     house.gateway.die_at(step)
-    study = house.send()
-    house.gateway.wait_death()
-    house.gateway.start()
-    assert attempts_of(house.check(study)) == ["claimed", "delivered"], "asking again is no delivery"
+    assert attempts_of(house.die_and_go_on()) == ["claimed", "delivered"], "asking again is no delivery"
 
 
 @pytest.fixture(scope="module")

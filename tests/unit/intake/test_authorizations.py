@@ -12,6 +12,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.clinical.authorizations import AuthorizationError
 from kuva_gateway.errors import RefusedError
 from kuva_gateway.intake.authorizations import authorization_drop_folder, import_authorization
+from kuva_gateway.intake.drop_folder import DropFolder
 from tests.authorizations import build_authorization
 
 NOW = datetime(2024, 3, 4, 10, 15, tzinfo=UTC)
@@ -52,16 +53,21 @@ def test_other_content_under_a_known_oid_is_refused_and_not_kept(catalog: Catalo
     assert kept(tmp_path / "accepted") == [build_authorization()]
 
 
+def dropping_into(catalog: Catalog, folder: Path) -> DropFolder:
+    """The drop folder ``incoming``, with ``accepted`` and ``rejected`` beside it."""
+    return authorization_drop_folder(
+        catalog,
+        folder / "incoming",
+        kept_in=folder / "accepted",
+        rejected=folder / "rejected",
+        now=lambda: NOW,
+    )
+
+
 def test_a_dropped_file_with_faults_lies_in_the_rejected_folder_with_a_line_for_each(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    dropping = authorization_drop_folder(
-        catalog,
-        tmp_path / "incoming",
-        kept_in=tmp_path / "accepted",
-        rejected=tmp_path / "rejected",
-        now=lambda: NOW,
-    )
+    dropping = dropping_into(catalog, tmp_path)
     write(tmp_path / "incoming", build_authorization(valid=("20240101", ""), without=(9,)), "bad.xml")
     write(tmp_path / "incoming", build_authorization(), "good.xml")
     with (tmp_path / "incoming" / "huge.xml").open("wb") as stream:
@@ -95,13 +101,7 @@ BAD = {
 def test_each_bad_authorization_gets_one_line_in_the_rejected_folder_and_changes_nothing(
     catalog: Catalog, tmp_path: Path
 ) -> None:
-    dropping = authorization_drop_folder(
-        catalog,
-        tmp_path / "incoming",
-        kept_in=tmp_path / "accepted",
-        rejected=tmp_path / "rejected",
-        now=lambda: NOW,
-    )
+    dropping = dropping_into(catalog, tmp_path)
     for name, (data, _) in BAD.items():
         write(tmp_path / "incoming", data, name)
     dropping.scan()
