@@ -46,6 +46,7 @@ class StepArchive:
         self._armed = ("", 0, "")
         self._seen: Counter[str] = Counter()
         self.callers: Counter[str] = Counter()
+        self._held_back = ("", "", 0)
         self.died = threading.Event()
         self._leaving = threading.Event()
         self._unheard = 0
@@ -61,6 +62,11 @@ class StepArchive:
             self._seen.clear()
             self.died.clear()
             self._armed = (step, nth, caller)
+
+    def hold_back(self, step: str, after: int, *, caller: str) -> None:
+        """From the ``after``-th time on, ``caller`` stands still at this step until the kill, so that others get on."""
+        with self._lock:
+            self._held_back = (step, caller, after)
 
     @property
     def quiet(self) -> bool:
@@ -83,6 +89,7 @@ class StepArchive:
 
     def reach(self, step: str, caller: str = "") -> None:
         """An exchange has come this far, on an association of ``caller``'s."""
+        self._stand_still(step, caller)
         with self._lock:
             armed, nth, wanted = self._armed
             if step != armed or wanted not in ("", caller):
@@ -94,6 +101,15 @@ class StepArchive:
             self._kill()
         self.died.set()
         raise Gone(step)
+
+    def _stand_still(self, step: str, caller: str) -> None:
+        with self._lock:
+            held_step, held_caller, left = self._held_back
+            if (step, caller) != (held_step, held_caller):
+                return
+            self._held_back = (held_step, held_caller, max(left - 1, 0))
+        while not left and not self.died.wait(1) and not self._leaving.is_set():
+            pass
 
     # -- associations of the gateway's ---------------------------------------------------------------------------------
 

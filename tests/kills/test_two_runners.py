@@ -71,6 +71,8 @@ def test_no_entry_is_taken_twice_and_nothing_is_lost_with_the_one_that_dies(
 
     archive = StepArchive(kill)
     archive.arm("stored", INSTANCES * 2 + 2, caller="ONE")
+    # Whoever is quicker must not leave the other one nothing to die of.
+    archive.hold_back("stored", INSTANCES * 3, caller="TWO")
     path = tmp_path / "catalog.sqlite3"
     for number in range(STUDIES):
         hospital.accept(f"1.2.{number}", instances=INSTANCES)
