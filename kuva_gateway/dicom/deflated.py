@@ -78,13 +78,13 @@ def inflated(read: Callable[[int, int], bytes], pieces: Iterable[Piece]) -> Iter
             position += len(data)
 
 
-def deflate(parts: Iterable[bytes], into: BinaryIO) -> int:
-    """Write ``parts`` deflated, padded to an even length; returns the number of bytes."""
+def deflated(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """``parts`` as one deflated stream, padded to an even length."""
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     size = 0
     for data in parts:
-        size += into.write(deflater.compress(data))
-    size += into.write(deflater.flush())
-    if size % 2:
-        size += into.write(b"\0")
-    return size
+        packed = deflater.compress(data)
+        size += len(packed)
+        yield packed
+    rest = deflater.flush()
+    yield rest + b"\0" * ((size + len(rest)) % 2)

@@ -58,10 +58,9 @@ class Elements:
             The data set is cut off, contradicts itself, or is not in the encoding that it should be in.
         """
         position = 0
-        if self._implicit and self.peek(4, 2) in SHORT_VRS | LONG_VRS:
-            raise HeaderError("the data set is in another encoding than its transfer syntax says")
-        while (head := self._head(position)) and (len(head) == 8 or any(head)):
-            element = self._element(position, implicit=self._implicit)
+        self.check_start()
+        while self.more(position):
+            element = self.at(position, implicit=self._implicit)
             if element.tag > last:
                 return
             end = element.end
@@ -78,6 +77,45 @@ class Elements:
             self._window = self._read(position, max(count, _WINDOW))
         return self._window[start : start + count]
 
+    def check_start(self) -> None:
+        """Raise HeaderError for an implicit data set whose first element has a value representation."""
+        if self._implicit and self.peek(4, 2) in SHORT_VRS | LONG_VRS:
+            raise HeaderError("the data set is in another encoding than its transfer syntax says")
+
+    def more(self, position: int) -> bool:
+        """Whether an element begins at ``position``: False where the data set ends, or has some zeros left at its end.
+
+        Raises
+        ------
+        HeaderError
+            The data set ended before ``position``.
+        """
+        head = self._head(position)
+        return len(head) == 8 or any(head)
+
+    def item(self, position: int) -> tuple[int, int]:
+        """Tag and length of the item or delimiter at ``position``."""
+        head = self.peek(position, 8)
+        if len(head) < 8:
+            raise HeaderError("a sequence is not ended, or nested too deeply")
+        self._count_step()
+        group, number = self._tag.unpack_from(head)
+        return group << 16 | number, self._long.unpack_from(head, 4)[0]
+
+    def ends_item(self, position: int) -> bool:
+        """Whether an item's delimiter stands at ``position``."""
+        head = self.peek(position, 4)
+        return len(head) == 4 and self._tag.unpack(head) == (_ITEM_END >> 16, _ITEM_END & 0xFFFF)
+
+    def number(self, data: bytes) -> int:
+        """16 bits in the data set's byte order."""
+        return int(self._short.unpack(data)[0])
+
+    def _count_step(self) -> None:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise HeaderError("the data set has too many parts")
+
     def _head(self, position: int) -> bytes:
         """What begins at ``position``, b"" where the data set ends just there."""
         if not position:
@@ -87,10 +125,15 @@ class Elements:
             raise HeaderError("the data set is cut off")
         return head[1:]
 
-    def _element(self, position: int, *, implicit: bool) -> Element:
-        self._steps += 1
-        if self._steps > MOST_STEPS:
-            raise HeaderError("the data set has too many parts")
+    def at(self, position: int, *, implicit: bool) -> Element:
+        """The element at ``position``, its ``end`` without meaning when its length is undefined.
+
+        Raises
+        ------
+        HeaderError
+            There is none.
+        """
+        self._count_step()
         head = self.peek(position, 12)
         if len(head) < 8:
             raise HeaderError("the data set is cut off")
@@ -127,7 +170,7 @@ class Elements:
                 levels.pop()
                 position += 8
             else:
-                element = self._element(position, implicit=implicit)
+                element = self.at(position, implicit=implicit)
                 if element.length == UNDEFINED:
                     levels.append((True, implicit))
                 position = element.value if element.length == UNDEFINED else element.end

@@ -1,26 +1,29 @@
-"""What is to be sent of an instance: its stored data set, or the same with its study's amendments applied.
+"""What is to be sent of an instance: its stored data set, with its study's amendments, in the syntax that is wanted.
 
-Keeps nothing. Promises that the stored file is never written, that an instance without amendments is sent from its file
-without a look into it, and that of an amended one only what changes is in memory (of a deflated one, which has to be
-deflated anew, nothing: it goes through a file without a name).
+Keeps nothing. Promises that the stored file is never written, that an instance without amendments that goes as it is
+stored is sent from its file without a look into it, and that of any other one only what changes is in memory: what has
+to be deflated, inflated or turned round goes through a file without a name, as does what changes when it is much.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, Final, Protocol, cast
 
 from kuva_gateway.dicom import part10, syntaxes
 from kuva_gateway.dicom.amending import Piece, Range, amend
 from kuva_gateway.dicom.amendments import Amendment, applying
-from kuva_gateway.dicom.deflated import Inflating, deflate, inflated
+from kuva_gateway.dicom.deflated import Inflating, deflated, inflated
+from kuva_gateway.dicom.elements import Read
 from kuva_gateway.dicom.encoding import Encoding
 from kuva_gateway.dicom.header import Header
+from kuva_gateway.dicom.reencoding import reencode
 from kuva_gateway.dicom.scanner import scan_stream
 from kuva_gateway.errors import DamageError
+from kuva_gateway.forward.spliced import Spliced
 from kuva_gateway.network.sending import FileSlice, Part
 
 
@@ -48,12 +51,21 @@ class Sendable(Protocol):
 
 OpenFile = Callable[[str], BinaryIO]  # digest -> the stored file, at its first byte
 
+_IN_MEMORY: Final = 1 << 20
+"""Bytes of a re-encoded data set that are kept in memory; what is more goes into a file without a name."""
+
 
 @contextmanager
-def open_outgoing(open_file: OpenFile, instance: Sendable) -> Iterator[Sequence[Part]]:
+def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> Iterator[Sequence[Part]]:
     """The data set that is to be sent, for :meth:`~kuva_gateway.network.association.Association.store`.
 
     Whoever wants the received bytes gives an instance without amendments.
+
+    Parameters
+    ----------
+    into
+        The transfer syntax in which it is to go: the instance's own ("" as well), or one of those that
+        :func:`~kuva_gateway.dicom.reencoding.reencodable` names for it.
 
     Raises
     ------
@@ -61,61 +73,86 @@ def open_outgoing(open_file: OpenFile, instance: Sendable) -> Iterator[Sequence[
         The stored file cannot be read, or is of another instance than the catalog says.
     AmendingError
         It cannot be amended as it should be.
+    ReencodingError
+        It cannot be written in ``into``.
     """
-    with open_file(instance.digest) as file:
-        offset, length = _data_set(file, instance)
-        if not instance.amendments:
-            yield (FileSlice(descriptor=file.fileno(), offset=offset, length=length),)
-            return
-        header = scan_stream(file, offset, length, instance.transfer_syntax)
-        steps, _after = applying(header, instance.amendments)
-        if not steps:
-            yield (FileSlice(descriptor=file.fileno(), offset=offset, length=length),)
-        elif syntaxes.is_deflated(instance.transfer_syntax):
-            with _deflated(file, offset, length, steps, header) as parts:
-                yield parts
-        else:
-            yield _parts(file, offset, length, _pieces(_reader(file, offset, length), steps, header))
+    stored = instance.transfer_syntax
+    with open_file(instance.digest) as file, ExitStack() as stack:
+        place = _data_set(file, instance)
+        data_set = Spliced([place])
+        header, steps = _amendments(file, place, instance)
+        if syntaxes.is_deflated(stored) and (steps or into not in ("", stored)):
+            pieces = _pieces(_inflating(file, place), steps, header)
+            plain = inflated(_inflating(file, place), pieces)
+            made = stack.enter_context(_nameless(file))
+            data_set = Spliced([_written(deflated(plain) if into in ("", stored) else plain, made)])
+        elif steps:
+            data_set = Spliced(_parts(data_set, _pieces(data_set.read, steps, header)))
+        source, target = Encoding.of(stored), Encoding.of(into or stored)
+        if source != target:
+            data_set = _reencoded(data_set, source, target, stack.enter_context(_nameless(file)))
+        yield data_set.parts
 
 
-def _pieces(read: Callable[[int, int], bytes], steps: Sequence[Amendment], header: Header) -> list[Piece]:
+def _amendments(file: BinaryIO, place: FileSlice, instance: Sendable) -> tuple[Header, Sequence[Amendment]]:
+    """What is to be amended, and the header in which that is."""
+    if not instance.amendments:
+        return Header(), ()
+    header = scan_stream(file, place.offset, place.length, instance.transfer_syntax)
+    return header, applying(header, instance.amendments)[0]
+
+
+def _pieces(read: Read, steps: Sequence[Amendment], header: Header) -> list[Piece]:
+    if not steps:
+        return [Range(0, None)]
     return amend(read, steps, header.character_set, Encoding.of(header.transfer_syntax_uid))
 
 
-def _reader(file: BinaryIO, offset: int, length: int) -> Callable[[int, int], bytes]:
-    def read(position: int, count: int) -> bytes:
-        return os.pread(file.fileno(), max(min(count, length - position), 0), offset + position)
-
-    return read
+def _inflating(file: BinaryIO, place: FileSlice) -> Read:
+    return Inflating(file, place.offset, place.length).read
 
 
-def _parts(file: BinaryIO, offset: int, length: int, pieces: Sequence[Piece]) -> list[Part]:
+def _parts(data_set: Spliced, pieces: Iterable[Piece]) -> list[Part]:
     parts: list[Part] = []
     for piece in pieces:
-        if isinstance(piece, Range):
-            end = length if piece.end is None else piece.end
-            parts.append(FileSlice(descriptor=file.fileno(), offset=offset + piece.start, length=end - piece.start))
-        else:
-            parts.append(piece)
+        parts += data_set.cut(piece.start, piece.end) if isinstance(piece, Range) else [piece]
     return parts
 
 
-@contextmanager
-def _deflated(
-    file: BinaryIO, offset: int, length: int, steps: Sequence[Amendment], header: Header
-) -> Iterator[Sequence[Part]]:
-    """Inflated twice: once to find out what changes, once to write it."""
-    pieces = _pieces(Inflating(file, offset, length).read, steps, header)
-    with tempfile.TemporaryFile(dir=os.path.dirname(file.name)) as into:
-        size = deflate(inflated(Inflating(file, offset, length).read, pieces), into)
-        into.flush()
-        yield (FileSlice(descriptor=into.fileno(), offset=0, length=size),)
+def _reencoded(data_set: Spliced, source: Encoding, target: Encoding, into: BinaryIO) -> Spliced:
+    """Long values stay where they lie; what is written anew goes into the file ``into`` when it becomes much."""
+    parts: list[Part] = []
+    kept = b""
+    for piece in reencode(data_set.read, source, target):
+        if isinstance(piece, Range):
+            parts += [kept, *data_set.cut(piece.start, piece.end)]
+            kept = b""
+        else:
+            kept += piece
+        if len(kept) >= _IN_MEMORY:
+            parts.append(_written([kept], into))
+            kept = b""
+    return Spliced([*parts, kept])
 
 
-def _data_set(file: BinaryIO, instance: Sendable) -> tuple[int, int]:
-    """Where the data set begins in the stored file, and how many bytes it has."""
+def _written(data: Iterable[bytes], into: BinaryIO) -> FileSlice:
+    """``data`` behind what ``into`` holds already."""
+    begin = into.tell()
+    for piece in data:
+        into.write(piece)
+    into.flush()
+    return FileSlice(descriptor=into.fileno(), offset=begin, length=into.tell() - begin)
+
+
+def _nameless(beside: BinaryIO) -> BinaryIO:
+    """A file that nobody else sees and that is gone when it is closed, by a crash as well."""
+    return cast(BinaryIO, tempfile.TemporaryFile(dir=os.path.dirname(beside.name)))
+
+
+def _data_set(file: BinaryIO, instance: Sendable) -> FileSlice:
+    """Where the data set is in the stored file."""
     meta = part10.read_meta(file)
     if (meta.sop_instance, meta.transfer_syntax) != (instance.sop_instance, instance.transfer_syntax):
         raise DamageError("the stored file is of another instance or transfer syntax than the catalog says")
     size = os.fstat(file.fileno()).st_size
-    return meta.dataset_offset, size - meta.dataset_offset
+    return FileSlice(descriptor=file.fileno(), offset=meta.dataset_offset, length=size - meta.dataset_offset)

@@ -207,3 +207,42 @@ def test_dcmtk_reads_an_amended_instance_without_a_word_of_complaint(
     assert "[010594Y9032]" in done.stdout
     assert "[TEST]" in done.stdout
     assert "[CORRECT]" in done.stdout
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT_LITTLE, EXPLICIT_LITTLE])
+def test_an_instance_goes_in_the_other_uncompressed_syntax_with_its_amendments_and_without_a_copy_of_its_pixels(
+    shelf: Shelf, syntax: str
+) -> None:
+    other = EXPLICIT_LITTLE if syntax == IMPLICIT_LITTLE else IMPLICIT_LITTLE
+    instance = amended(shelf.put(7, syntax=syntax, size=700_000))
+    with open_outgoing(shelf.open, instance, other) as parts:
+        assert [part.length for part in parts if isinstance(part, FileSlice)] == [700_000]
+        made = read_dataset(io.BytesIO(joined(parts)), other == IMPLICIT_LITTLE, True)
+    assert made.PatientID == "010594Y9032"
+    assert made.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientID == "TEST"
+    assert made.PixelData == bytes([7]) * 700_000
+
+
+@pytest.mark.parametrize("into", [IMPLICIT_LITTLE, EXPLICIT_LITTLE])
+@pytest.mark.parametrize("amendments", [(), (LINK,)])
+def test_a_deflated_instance_goes_inflated(shelf: Shelf, into: str, amendments: tuple[Amendment, ...]) -> None:
+    pixels = os.urandom(200_000)
+    instance = replace(deflated(shelf, packed_image(pixels)), amendments=amendments)
+    with open_outgoing(shelf.open, instance, into) as parts:
+        made = read_dataset(io.BytesIO(joined(parts)), into == IMPLICIT_LITTLE, True)
+    assert made.PatientID == ("010594Y9032" if amendments else "TEST")
+    assert made.PixelData == pixels
+    assert len(os.listdir(shelf.folder)) == 1
+
+
+def test_what_is_written_anew_of_a_long_header_is_not_kept_in_memory(shelf: Shelf) -> None:
+    instance = shelf.put(1, syntax=IMPLICIT_LITTLE, size=2)
+    path = shelf.path(instance.digest)
+    whole = path.read_bytes()[:-10]
+    item = b"\x09\0\x01\x10\x20\x4e\0\0" + b"x" * 20_000
+    sequence = b"".join(b"\xfe\xff\0\xe0" + len(item).to_bytes(4, "little") + item for _ in range(1000))
+    path.write_bytes(whole + b"\0\x60\0\x50" + len(sequence).to_bytes(4, "little") + sequence)
+    with open_outgoing(shelf.open, instance, EXPLICIT_LITTLE) as parts:
+        assert length_of(parts) > 20_000_000
+        assert sum(len(part) for part in parts if isinstance(part, bytes)) < 2 << 20
+        assert b"".join(joined([part]) for part in parts) == joined(parts)
