@@ -8,6 +8,26 @@ from pathlib import Path
 
 from kuva_gateway.errors import BusyError
 
+LOCKS = Path("/proc/locks")
+
+
+def holder(path: Path, locks: Path = LOCKS) -> int | None:
+    """The process that has the lock file at ``path`` (proc(5)); None when nobody has, or nobody that can be seen here.
+
+    Asks without taking the lock, so that a daemon which starts at this moment gets it.
+    """
+    try:
+        status = path.stat()
+        lines = locks.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        fields = line.split()
+        if fields[1:2] == ["FLOCK"] and wanted in fields:
+            return int(fields[4])
+    return None
+
 
 class StateLock:
     """The lock file of a state directory; also taken by commands that must not run beside a daemon."""

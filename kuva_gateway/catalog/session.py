@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +14,9 @@ Row = dict[str, Any]
 T = TypeVar("T")
 CHUNK = 500
 """Values per IN list; SQLite takes 32,766 in all, and a statement of one size is prepared once."""
+
+_INSTRUCTIONS = 100_000
+"""Of SQLite's machine, between two looks at the clock: some milliseconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -119,6 +124,16 @@ class Session:
         """The first column of the first row, or None."""
         row = self.execute(sql, *values).fetchone()
         return None if row is None else row[0]
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Iterator[None]:
+        """Let SQLite's statements in here end with an error (SQLITE_INTERRUPT) when the time is over."""
+        deadline = time.monotonic() + seconds
+        self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            self._connection.set_progress_handler(None, 0)
 
     def insert(self, table: str, **columns: Any) -> int:
         """Insert one row into a table that counts its own ids; returns the id."""

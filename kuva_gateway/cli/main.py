@@ -41,6 +41,7 @@ _COMMANDS = {
     "catalog": ("kuva_gateway.cli.catalog", "catalog", "Rebuild the catalog from the spool."),
     "audit": ("kuva_gateway.cli.audit", "audit", "The audit trail: list, verify."),
     "stats": ("kuva_gateway.cli.stats", "stats", "Figures: studies, entries, arrivals."),
+    "doctor": ("kuva_gateway.cli.doctor", "doctor", "What may be wrong with this installation, and what to do."),
 }
 
 

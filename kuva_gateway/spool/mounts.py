@@ -24,21 +24,31 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 def file_system(path: Path, mounts: Path = MOUNTS) -> str:
     """The type of the file system that holds ``path`` (``ext4``, ``nfs4`` ...), "" when it cannot be told."""
+    return _mount(path, mounts)[0]
+
+
+def mount_options(path: Path, mounts: Path = MOUNTS) -> frozenset[str]:
+    """How the file system that holds ``path`` is mounted (``rw``, ``nobarrier`` ...): by the mount and by itself."""
+    return frozenset(_mount(path, mounts)[1].split(","))
+
+
+def _mount(path: Path, mounts: Path) -> tuple[str, str]:
+    """Type and options of the file system that holds ``path``; "" for what cannot be told (proc(5), mountinfo)."""
     wanted = os.path.realpath(path)
-    best, found = -1, ""
+    best, found = -1, ("", "")
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
-        return ""
+        return found
     for line in lines:
         before, separator, after = line.partition(" - ")
-        fields = before.split(" ")
-        if not separator or len(fields) < 5:
+        fields, own = before.split(" "), after.split(" ")
+        if not separator or len(fields) < 6:
             continue
         point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
         inside = wanted == point or wanted.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= best:  # the later of two mounts on one point hides the earlier
-            best, found = len(point), after.split(" ")[0]
+            best, found = len(point), (own[0], ",".join([fields[5], *own[2:3]]))
     return found
 
 

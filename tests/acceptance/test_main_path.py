@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import date
 from pathlib import Path
@@ -238,3 +239,18 @@ def test_the_official_code_list_imports_within_five_seconds(pair: Pair) -> None:
 def test_the_starter_codes_are_loaded_into_an_empty_catalog(gateway: Gateway) -> None:
     assert (ROOT / "conf" / "procedure-codes.csv").exists()
     assert "GD1AA" in str(gateway.json("codes", "show", "GD1AA"))
+
+
+def test_the_doctor_finds_no_fault_in_a_gateway_that_works(pair: Pair) -> None:
+    gateway, _ = pair
+    assert gateway.process is not None
+    done = gateway.cli("doctor", "--json")
+    found = {one["check"]: one for one in json.loads(done.stdout)}
+    assert done.status == 0, done.stdout
+    assert found["daemon"] == {
+        "check": "daemon",
+        "level": "well",
+        "message": f"runs as process {gateway.process.pid}",
+        "remedy": "",
+    }
+    assert [found[name]["level"] for name in ("permissions", "catalog", "ports", "destinations")] == ["well"] * 4

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.spool.mounts import file_system, folders_need_fsync, links_need_sync
+from kuva_gateway.spool.mounts import file_system, folders_need_fsync, links_need_sync, mount_options
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 25 22 0:23 / /proc rw - proc proc rw
 30 22 0:40 / /srv/spool rw - nfs4 server:/spool rw
-31 30 254:1 / /srv/spool/fast rw - xfs /dev/vdb rw
+31 30 254:1 / /srv/spool/fast rw,noatime - xfs /dev/vdb rw,nobarrier
 32 22 0:41 /vol /mnt/with\\040space rw shared:5 master:2 - btrfs /dev/vdc rw
 33 22 0:42 / /over rw - tmpfs tmpfs rw
 34 22 0:43 / /over rw - ext4 /dev/vdd rw
@@ -68,3 +68,8 @@ def test_what_cannot_be_told_is_treated_with_care(tmp_path: Path) -> None:
 
 def test_this_machines_own_mounts_can_be_read(tmp_path: Path) -> None:
     assert file_system(tmp_path)
+
+
+def test_options_are_those_of_the_mount_and_of_the_file_system(mounts: Path) -> None:
+    assert mount_options(Path("/srv/spool/fast/arrived"), mounts) == {"rw", "noatime", "nobarrier"}
+    assert mount_options(Path("/mnt/with space"), mounts) == {"rw"}
