@@ -9,6 +9,7 @@ from typing import Any
 
 from kuva_gateway import parts
 from kuva_gateway.audit import events
+from kuva_gateway.audit.collector import Collector
 from kuva_gateway.audit.writer import trail_trouble
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
@@ -37,6 +38,11 @@ class Auditing:
         if self._collector is not None:
             ticks["audit collector"] = Tick(call=self._collector.deliver, every=TELL_EVERY)
         return ticks
+
+    @property
+    def collector(self) -> Collector | None:
+        """Who the trail is delivered to; None: nobody."""
+        return self._collector
 
     def stop(self) -> None:
         """The gateway stops: the last message; what the collector does not get now it gets after the next start."""

@@ -33,6 +33,7 @@ from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
+from kuva_gateway.monitoring import Monitoring, Pulse, Watched
 from kuva_gateway.queue.answering import WhenThere
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
@@ -42,6 +43,7 @@ from kuva_gateway.spool.trial import try_out
 # Seconds.
 ASK_AGAIN = 0.05
 SWEEP_EVERY = 10.0
+BEAT_EVERY = 1.0
 LEFT_BEHIND = 15.0
 """Without a write for so long, a file in ``incoming/`` that nobody holds was left there by a disk that failed."""
 CATALOG_PAUSES = (1.0, 2.0, 5.0, 10.0)
@@ -70,7 +72,7 @@ def run(configuration: Configuration, path: Path) -> int:
     daemon = Daemon(configuration, stop)
     try:
         daemon.start()
-        stop.wait()
+        daemon.wait()
     finally:
         daemon.stop()
     return 0
@@ -111,6 +113,8 @@ class Daemon:
         self._delivering: Delivering | None = None
         self._aftercare: Aftercare | None = None
         self._reception: Reception | None = None
+        self._pulse = Pulse()
+        self._monitoring: Monitoring | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -128,6 +132,7 @@ class Daemon:
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()
         try_out(self.spool)
+        self._start_monitoring()
         there = self._try_with_catalog(self._start_indexer)
         self._start_receiving()
         if not there:
@@ -144,6 +149,32 @@ class Daemon:
         auditing.start()
         self._auditing = auditing
         self._undo.append(("audit trail", auditing.stop))
+
+    def _start_monitoring(self) -> None:
+        """Figures come before everything that may take long: they say what is missing."""
+        watched = Watched(
+            spool=self.spool,
+            reception=lambda: self._reception,
+            indexer=lambda: self._indexer,
+            catalog=lambda: self._catalog,
+            delivering=lambda: self._delivering,
+            collector=self._auditing.collector,
+            stopping=self._stop.is_set,
+        )
+        monitoring = Monitoring(self.configuration, watched, self._pulse, log=log.get_logger("metrics"))
+        self._monitoring = monitoring
+        self._undo.append(("metrics", monitoring.stop))
+        monitoring.start()
+
+    def wait(self) -> None:
+        """Wait until the daemon is asked to stop."""
+        while not self._stop.wait(BEAT_EVERY):
+            self._pulse.beat("the daemon")
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port with figures for monitoring; None: none is open."""
+        return None if self._monitoring is None else self._monitoring.port
 
     @property
     def ports(self) -> list[int]:
@@ -219,12 +250,14 @@ class Daemon:
                 **self._auditing.ticks(catalog),
                 **drop_folder_ticks(self.configuration, catalog, now=utc_now),
                 "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+                "pulse": Tick(call=lambda: self._pulse.beat("the clock"), every=BEAT_EVERY),
             },
             log=queue_log,
         )
         self._delivering = delivering
         self._undo.append(("delivery", delivering.stop))
         delivering.start()
+        self._pulse.beat("the clock")
         wakeups.start()
         self._undo.append(("clock", wakeups.stop))
 

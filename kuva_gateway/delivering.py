@@ -28,6 +28,7 @@ from kuva_gateway.queue.commitment import Commitments
 from kuva_gateway.queue.lane import Lane, make_lane
 from kuva_gateway.queue.runner import LEASE, Runner
 from kuva_gateway.queue.schedule import SHORTEST_TICK, Tick
+from kuva_gateway.queue.tried import Tried
 from kuva_gateway.spool.spool import Spool
 
 # Seconds.
@@ -64,7 +65,8 @@ class Delivering:
         self._now = now
         self._rng = rng
         self._log = log
-        self._alarms = Alarms(log)
+        self.alarms = Alarms(log)
+        self.tried = Tried()
         self._follow_configuration()
         self._commitments = Commitments(
             catalog,
@@ -72,7 +74,8 @@ class Delivering:
             new_uid=new_uid,
             rng=rng,
             log=log,
-            alarms=self._alarms,
+            alarms=self.alarms,
+            tried=self.tried,
             resent=lambda destination: self._runner.wake(destination),  # noqa: PLW0108  (it is made below)
         )
         self._lanes = self._make_lanes()
@@ -142,7 +145,7 @@ class Delivering:
                 now=self._now,
                 rng=self._rng,
                 log=self._log,
-                alarms=self._alarms,
+                alarms=self.alarms,
                 keeper_of=keeper_of,
             )
 
@@ -159,7 +162,8 @@ class Delivering:
             rng=self._rng,
             log=self._log,
             stopping=threading.Event(),
-            alarms=self._alarms,
+            alarms=self.alarms,
+            tried=self.tried,
             language=self._configuration.language,
         )
 

@@ -64,6 +64,7 @@ def gateway(folder: Path, viewer: int, env: dict[str, str]) -> Iterator[Archive]
         "listen": {"port": port},
         "settle_after": "1h",
         "spool": {"minimum_free": "64MiB"},
+        "metrics": {"port": None},
         "log": {"format": "json", "level": "warning"},
         "peers": [peer],
     }

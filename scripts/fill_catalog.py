@@ -40,6 +40,7 @@ _LOADING = {"journal_mode": "off", "synchronous": "off", "foreign_keys": 0, "cac
 _TOTALS = (
     "INSERT INTO totals SELECT 'studies', state, COUNT(*), SUM(instances), SUM(bytes) FROM studies GROUP BY state",
     "INSERT INTO totals SELECT 'entries', state, COUNT(*), 0, 0 FROM entries GROUP BY state",
+    "INSERT INTO totals SELECT 'entries:' || destination, state, COUNT(*), 0, 0 FROM entries GROUP BY 1, 2",
 )
 
 

@@ -87,6 +87,7 @@ def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
         "settle_at_most": "1m",
         "drain_timeout": "5s",
         "spool": {"minimum_free": "1MiB"},
+        "metrics": {"port": None},
         "rules": {"DOC-01": "off", "DOC-02": "off"},
         "log": {"format": "json", "level": "info"},
         "peers": [

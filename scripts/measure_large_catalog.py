@@ -45,6 +45,7 @@ listen: {{host: 127.0.0.1, port: {port}}}
 settle_after: 1h
 settle_at_most: 2h
 spool: {{minimum_free: 64MiB}}
+metrics: {{port: null}}
 log: {{format: json, level: warning}}
 peers:
   - {{name: bench, ae_title: BENCH, allow: [echo, store], limits: {{associations: 50}}}}

@@ -39,6 +39,7 @@ listen: {{host: 127.0.0.1, port: {port}}}
 settle_after: 2s
 drain_timeout: 5s
 spool: {{minimum_free: 64MiB}}
+metrics: {{port: null}}
 documents: {{scan_every: 500ms}}
 log: {{format: json}}
 peers:

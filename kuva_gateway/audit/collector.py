@@ -22,7 +22,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from kuva_gateway.audit.message import stamp
-from kuva_gateway.audit.trail import Place, Record, records
+from kuva_gateway.audit.trail import Place, Record, last_number, records
 from kuva_gateway.audit.trouble import Trouble
 from kuva_gateway.errors import DamageError, DeferredError
 
@@ -76,6 +76,11 @@ class Collector:
     def away(self) -> bool:
         """Whether the last delivery failed."""
         return self._trouble.lasts
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not delivered yet; raises what :func:`~kuva_gateway.audit.trail.last_number` raises."""
+        return max(0, last_number(self._folder) - self.delivered)
 
     @property
     def delivered(self) -> int:

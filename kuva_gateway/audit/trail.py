@@ -104,6 +104,29 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
 
 
+def last_number(folder: Path) -> int:
+    """The number of the last whole record, 0 without any; nothing is changed, whoever writes meanwhile.
+
+    Raises
+    ------
+    OSError, DamageError
+        It cannot be read.
+    """
+    for path in reversed(files(folder)):
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            reach = _TAIL
+            while True:
+                file.seek(max(0, size - reach))
+                lines = file.read().split(b"\n")[:-1]  # what stands after the last line feed is being written
+                if len(lines) > 1 or reach >= size:
+                    break
+                reach *= 4
+        if lines:
+            return _read(lines[-1] + b"\n", f"{path.name}, its last line", Place(path.name, size))[0].number
+    return 0
+
+
 def records(folder: Path, *, after: int = 0, behind: Place | None = None) -> Iterator[Record]:
     """The records behind number ``after``, in order; a record that is being written now is left for the next time.
 

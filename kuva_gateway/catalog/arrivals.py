@@ -6,6 +6,7 @@ backlog remembers since when, and a listing finds them again. Not thread-safe: t
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import NamedTuple
 
@@ -55,6 +56,17 @@ class Arrivals:
     def backlog(self) -> bool:
         """Must ``arrived/`` be listed?"""
         return self._backlog_since is not None
+
+    @property
+    def behind(self) -> bool:
+        """Is there, or may there be, something that only a listing finds?"""
+        return self._backlog_since is not None or self._listing_since is not None
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """When the oldest notice was received, in nanoseconds since 1970; None without any."""
+        known = (*self._in_hand, *(itertools.islice(self._waiting, 1)))
+        return min((notice.arrival.receipt.time_ns for notice in known), default=None)
 
     @property
     def idle(self) -> bool:

@@ -22,7 +22,7 @@ from kuva_gateway.catalog.database import Catalog, is_about_values
 from kuva_gateway.catalog.duplicates import Policy
 from kuva_gateway.catalog.rejections import Rejecters
 from kuva_gateway.catalog.remover import Remover
-from kuva_gateway.catalog.session import microseconds
+from kuva_gateway.catalog.session import microseconds, moment
 from kuva_gateway.dicom.header import Header, HeaderError
 from kuva_gateway.dicom.key_objects import Note, read_note, title_of_note
 from kuva_gateway.dicom.part10 import read_meta
@@ -146,6 +146,19 @@ class Indexer:
         """Arrivals that are known and not yet indexed."""
         with self._changed:
             return len(self._arrivals)
+
+    @property
+    def waiting_since(self) -> datetime | None:
+        """When the oldest of these was received; None without any. What only a listing will find is not known yet."""
+        with self._changed:
+            oldest = self._arrivals.oldest_ns
+        return None if oldest is None else moment(oldest // 1000)
+
+    @property
+    def backlog(self) -> bool:
+        """Whether ``arrived/`` holds, or may hold, more than is known."""
+        with self._changed:
+            return self._arrivals.behind
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything known is indexed; False if time ran out (the rest stays in the spool)."""

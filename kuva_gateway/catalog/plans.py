@@ -112,7 +112,7 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: in
         sent=0,
         committed=0,
     )
-    totals.add(session, "entries", [totals.Change("queued", 1)])
+    totals.add_entries(session, plan.name, [totals.Change("queued", 1)])
     if first and pending:
         return True
     if not _complete_at_once(session, entry_id, study, plan):

@@ -275,7 +275,7 @@ class Destination(Table):
 class Total(Table):
     """How many studies or entries are in a state, and what studies add up to: kept with every change of theirs."""
 
-    what = TextField(help_text="studies or entries")
+    what = TextField(help_text="studies, entries, or entries:NAME for those of one destination")
     state = TextField()
     number = IntegerField()
     instances = BigIntegerField()

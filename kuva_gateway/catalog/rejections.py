@@ -244,4 +244,4 @@ def _count(session: Session, study_id: int, state: str, instances: int, size: in
     session.execute(
         "UPDATE studies SET instances = instances + ?, bytes = bytes + ? WHERE id = ?", instances, size, study_id
     )
-    totals.add(session, "studies", [totals.Change(state, 0, instances, size)])
+    totals.add_studies(session, [totals.Change(state, 0, instances, size)])

@@ -158,9 +158,8 @@ def write_summaries(session: Session, studies: Sequence[Summary]) -> None:
     session.many(
         _DESCRIBE, [(*described[study.id], study.id) for study in studies if not study.new and study.id in described]
     )
-    totals.add(
+    totals.add_studies(
         session,
-        "studies",
         [
             totals.Change(
                 study.state, int(study.new), study.instances - study.counted[0], study.bytes - study.counted[1]

@@ -65,6 +65,12 @@ class Census:
                 del self._peers[peer]
 
     @property
+    def peers(self) -> dict[str, int]:
+        """How many associations each peer has; who has none is left out."""
+        with self._lock:
+            return dict(self._peers)
+
+    @property
     def associations(self) -> int:
         """How many associations there are."""
         with self._lock:

@@ -8,6 +8,7 @@ the catalog.
 from kuva_gateway.parts.auditing import audit_collector, audit_folder, audit_source, audit_writer, tell_audit
 from kuva_gateway.parts.calling import call_peer, client_tls, echo_target, limits, make_callee, server_tls, timers
 from kuva_gateway.parts.checking import check_configuration, unlisted_codes
+from kuva_gateway.parts.expiring import certificates
 from kuva_gateway.parts.judging import (
     code_mapping,
     content_classes,
@@ -46,6 +47,7 @@ __all__ = [
     "audit_writer",
     "call_peer",
     "catalog_path",
+    "certificates",
     "check_configuration",
     "client_tls",
     "code_mapping",

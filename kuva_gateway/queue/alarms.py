@@ -13,6 +13,7 @@ from typing import Any
 
 FAILED = "entry_failed"
 RESTS = "destination_rests"
+KINDS = (FAILED, RESTS)
 
 
 class Alarms:

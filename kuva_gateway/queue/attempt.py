@@ -33,6 +33,7 @@ from kuva_gateway.queue.decision import Decision, Next, decide, later
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.marks import WITHIN, Marks
 from kuva_gateway.queue.streak import refuses_all
+from kuva_gateway.queue.tried import Tried
 from kuva_gateway.validation.findings import Language
 from kuva_gateway.validation.refused import RULE, place, refused_syntaxes
 
@@ -59,6 +60,7 @@ class Tools:
     log: Any
     stopping: threading.Event
     alarms: Alarms
+    tried: Tried = field(default_factory=Tried)
     language: Language = "en"
 
 
@@ -296,6 +298,7 @@ class Attempt:
             self.lane.resting.failed(decision.cause)
         if decision.next is Next.DELIVERED and self.lane.commitment:
             self.tools.commitments.wake(self.lane.name)
+        self.tools.tried.count(self.lane.name, decision.next.value)
         cause, gave_up = decision.cause, decision.next is Next.GAVE_UP
         if cause is not None and decision.next in (Next.REFUSED, Next.GAVE_UP):
             self._sound(cause.code, str(cause), remedy(cause, gave_up=gave_up))

@@ -11,6 +11,8 @@ from kuva_gateway.forward.outcome import Outcome, Scope
 from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.queue.decision import Decision, Next
 
+COMMITMENT_NOT_ASKED, NOT_COMMITTED = "commitment_not_asked", "not_committed"
+
 
 def at_delivery(
     started: datetime, ended: datetime, delivery: Delivery, decision: Decision, *, warnings: int
@@ -37,7 +39,7 @@ def asked_in_vain(started: datetime, ended: datetime, why: Outcome) -> AttemptRe
     return AttemptRecord(
         started_at=started,
         ended_at=ended,
-        outcome="commitment_not_asked",
+        outcome=COMMITMENT_NOT_ASKED,
         code=why.code,
         meaning=why.meaning,
         comment=why.comment,
@@ -51,7 +53,7 @@ def not_committed(at: datetime, reason: int, instances: int) -> AttemptRecord:
     return AttemptRecord(
         started_at=at,
         ended_at=at,
-        outcome="not_committed",
+        outcome=NOT_COMMITTED,
         code=f"{reason:04X}",
         meaning=statuses.meaning(reason),
         comment="storage commitment refused",
@@ -66,7 +68,7 @@ def given_up(started: datetime, ended: datetime) -> AttemptRecord:
     return AttemptRecord(
         started_at=started,
         ended_at=ended,
-        outcome="gave_up",
+        outcome=Next.GAVE_UP.value,
         code="no-commitment-result",
         meaning="the destination never answered the request for storage commitment",
         scope=Scope.STUDY.value,

@@ -30,8 +30,9 @@ from kuva_gateway.forward.commitment import REFERENCES_PER_TRANSACTION, Question
 from kuva_gateway.forward.outcome import Kind, Missing, Outcome, Scope, classify_commitment
 from kuva_gateway.forward.references import FailedReference, Reference, Result
 from kuva_gateway.queue.alarms import FAILED, Alarms
-from kuva_gateway.queue.attempts import asked_in_vain, given_up, not_committed
+from kuva_gateway.queue.attempts import COMMITMENT_NOT_ASKED, asked_in_vain, given_up, not_committed
 from kuva_gateway.queue.lane import Lane
+from kuva_gateway.queue.tried import Tried
 
 ASK_FIRST_WAIT = 10.0  # seconds that a resumed entry waits for what the destination has, before it sends again
 QUESTIONS_PER_ASSOCIATION = 100  # where results come on associations of the archive's own
@@ -51,6 +52,7 @@ class Commitments:
         rng: random.Random,
         log: Any,
         alarms: Alarms,
+        tried: Tried | None = None,
         resent: Callable[[str], None] = lambda destination: None,
     ) -> None:
         self._catalog = catalog
@@ -60,6 +62,7 @@ class Commitments:
         self._rng = rng
         self._log = log
         self._alarms = alarms
+        self._tried = tried or Tried()
         self._resent = resent
         self._lock = threading.Lock()
         self._awaited: set[str] = set()
@@ -240,6 +243,7 @@ class Commitments:
 
     def _in_vain(self, lane: Lane, uid: str, why: Outcome, due_at: datetime) -> None:
         commitments.postpone(self._catalog, uid, due_at)
+        self._tried.count(lane.name, COMMITMENT_NOT_ASKED)
         record = commitments.find(self._catalog, uid)
         if record is not None and why.scope is not Scope.DESTINATION:
             entries.record_attempt(self._catalog, record.entry_id, asked_in_vain(record.asked_at, self._now(), why))
@@ -356,6 +360,7 @@ class Commitments:
         except StateError as error:
             self._log.info("the entry has moved on", entry=entry_id, why=str(error))
             return
+        self._tried.count(destination, attempt.outcome)
         self._alarms.sound(
             FAILED, destination, entry=entry_id, code=attempt.code, why=attempt.meaning, remedy=attempt.remedy
         )

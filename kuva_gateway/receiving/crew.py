@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import DeferredError
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.census import Census
 from kuva_gateway.network.listening import Listening
 from kuva_gateway.receiving.member import Member
 from kuva_gateway.receiving.notices import Plain, read_notice
-from kuva_gateway.receiving.reception import Hooks
+from kuva_gateway.receiving.reception import Hooks, Receivers
 from kuva_gateway.receiving.services import listeners
 from kuva_gateway.spool import Spool
 
@@ -43,6 +44,8 @@ class Crew:
         self.census = Census(parts.limits(configuration))
         self._changed = threading.Condition()
         self._stopping = False
+        self.lost = Tally()
+        """Counts the associations that ended with their process."""
         pickled = pickle.dumps(configuration)
         self._members = [Member(number, self, pickled, self._log) for number in range(1, count + 1)]
         self._listening = Listening(
@@ -62,6 +65,27 @@ class Crew:
     def associations(self) -> int:
         """How many associations there are."""
         return self.census.associations
+
+    @property
+    def receivers(self) -> Receivers:
+        """How many processes there are, and should be."""
+        members = self._members
+        return Receivers(
+            wanted=len(members),
+            ready=sum(member.ready for member in members) if self._listening.ports else 0,
+            replaced=sum(member.replaced for member in members),
+            pids=tuple(self.pids),
+        )
+
+    @property
+    def open_associations(self) -> dict[str, int]:
+        """How many associations each peer has."""
+        return self.census.peers
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """What was counted, by whichever process."""
+        return [self.lost, *(member.tally for member in self._members)]
 
     @property
     def pids(self) -> list[int]:
@@ -121,6 +145,7 @@ class Crew:
         deadline = time.monotonic() + timeout + LAST_WORDS
         for member in self._members:
             member.join(deadline - time.monotonic())
+            member.close()
 
     # -- connections ----------------------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.acceptor import Acceptor
-from kuva_gateway.receiving.reception import Hooks
+from kuva_gateway.receiving.reception import Hooks, Receivers
 from kuva_gateway.receiving.services import listeners, make_lookup, make_services
 from kuva_gateway.spool import Spool
 
@@ -18,6 +19,7 @@ class Here:
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
         self._lookup = make_lookup(configuration, hooks.wait_indexed)
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
+        self._tally = Tally()
         self._services = make_services(
             configuration,
             spool,
@@ -26,6 +28,7 @@ class Here:
             hooks.commitment_requests,
             self._lookup,
             self._audit,
+            self._tally,
         )
         self._acceptor = Acceptor(
             listeners(configuration),
@@ -44,6 +47,21 @@ class Here:
     def associations(self) -> int:
         """How many associations there are."""
         return self._acceptor.census.associations
+
+    @property
+    def receivers(self) -> Receivers:
+        """One: this process."""
+        return Receivers(wanted=1, ready=int(bool(self.ports)), replaced=0, pids=())
+
+    @property
+    def open_associations(self) -> dict[str, int]:
+        """How many associations each peer has."""
+        return self._acceptor.census.peers
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """What was counted."""
+        return [self._tally]
 
     def start(self) -> None:
         """Bind the ports and begin."""

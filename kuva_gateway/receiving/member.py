@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import kuva_gateway
 from kuva_gateway.errors import DeferredError
+from kuva_gateway.metrics.tally import SharedMemory, Tally
 from kuva_gateway.network.census import Room
 from kuva_gateway.receiving.channel import Channel, write_frame
 from kuva_gateway.receiving.handover import hand_over
@@ -53,8 +54,11 @@ class Member:
         self._open: set[int] = set()  # the numbers of connections that were handed over and have not ended
         self._half_open: Counter[str] = Counter()
         self._joined: Counter[str] = Counter()
+        self._counts = SharedMemory()  # of every incarnation
         self.ready = False
         self.failed = False
+        self.replaced = 0
+        """How many processes ended that should not have."""
 
     @property
     def pid(self) -> int | None:
@@ -66,6 +70,11 @@ class Member:
     def load(self) -> int:
         """How many connections it has."""
         return len(self._open)
+
+    @property
+    def tally(self) -> Tally:
+        """What its processes have counted."""
+        return self._counts.tally
 
     def start(self) -> None:
         """Start the process, and its successors, until :meth:`drain`."""
@@ -122,6 +131,10 @@ class Member:
             self._process.kill()
             self._thread.join()
 
+    def close(self) -> None:
+        """There will be no process any more."""
+        self._counts.close()
+
     # -- the thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -140,7 +153,7 @@ class Member:
         with ours, theirs, give, take:
             give.settimeout(HANDING)
             try:
-                process = _start(theirs, take)
+                process = _start(theirs, take, self._counts.descriptor)
             except OSError as error:
                 self._log.error("a receiving process cannot be started", why=error.strerror)
                 self.failed = True
@@ -167,6 +180,7 @@ class Member:
                 self._crew.census.depart(address)
             for peer in self._joined.elements():
                 self._crew.census.leave(peer)
+                self._crew.lost.ended(peer, "lost")
             self._open.clear()
             self._half_open.clear()
             self._joined.clear()
@@ -178,6 +192,7 @@ class Member:
         self._process = None
         if not self._stopping.is_set() or status != 0:
             self.failed = True
+            self.replaced += 1
             self._log.error("a receiving process ended", number=self._number, status=status, connections_lost=lost)
         self._crew.on_end()
         self._crew.on_change()
@@ -231,13 +246,13 @@ class Member:
             self._open.discard(number)
 
 
-def _start(channel: socket.socket, handover: socket.socket) -> subprocess.Popen[bytes]:
+def _start(channel: socket.socket, handover: socket.socket, tally: int) -> subprocess.Popen[bytes]:
     """A new interpreter with this very package, whatever folder it was found in."""
     package = str(Path(kuva_gateway.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
     environment.pop("NOTIFY_SOCKET", None)  # the daemon speaks with systemd
-    descriptors = channel.fileno(), handover.fileno()
+    descriptors = channel.fileno(), handover.fileno(), tally
     return subprocess.Popen(
         [sys.executable, "-m", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],
         stdin=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import DeferredError
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.census import Room
 from kuva_gateway.network.connections import Connections
 from kuva_gateway.receiving.channel import Channel, read_frame
@@ -66,7 +67,9 @@ class DaemonCounts:
 class Process:
     """What a receiving process is made of."""
 
-    def __init__(self, configuration: Configuration, words: socket.socket, handover: socket.socket) -> None:
+    def __init__(
+        self, configuration: Configuration, words: socket.socket, handover: socket.socket, tally: Tally
+    ) -> None:
         self._handover = handover
         self._channel = channel = Channel(
             words,
@@ -85,6 +88,7 @@ class Process:
             RequestsToDaemon(channel, timeout=PATIENCE),
             make_lookup(configuration, self._wait_indexed),
             self._audit,
+            tally,
         )
         self._connections = Connections(
             [listener.tls for listener in listeners(configuration)],
@@ -153,8 +157,8 @@ class Process:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``python -m kuva_gateway.receiving CHANNEL HANDOVER PARENT``: two descriptors and the daemon's process id."""
-    channel_fd, handover_fd, parent = (int(argument) for argument in arguments)
+    """``python -m kuva_gateway.receiving CHANNEL HANDOVER TALLY PARENT``: descriptors and the daemon's process id."""
+    channel_fd, handover_fd, tally_fd, parent = (int(argument) for argument in arguments)
     die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon decides when it ends
@@ -163,7 +167,9 @@ def main(arguments: Sequence[str]) -> int:
         # The first frame is the configuration: the daemon's own, over a socket that nobody else has.
         configuration: Configuration = pickle.loads(read_frame(words))
         log.configure(form=configuration.log.format, level=configuration.log.level)
-        Process(configuration, words, handover).run()
+        tally = Tally(tally_fd)
+        os.close(tally_fd)
+        Process(configuration, words, handover, tally).run()
     return 0
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from kuva_gateway.config import Configuration
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.lookup import WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
@@ -32,6 +33,18 @@ class Hooks:
     """A receiving process has ended: something may stand in ``arrived/`` that nobody was told of."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """The processes that receive; the daemon itself counts as one where it receives."""
+
+    wanted: int
+    ready: int
+    replaced: int
+    """How many ended that should not have, and were started anew."""
+    pids: tuple[int, ...]
+    """Those beside the daemon."""
+
+
 class Reception(Protocol):
     """Receiving, from bound ports to its end."""
 
@@ -42,6 +55,18 @@ class Reception(Protocol):
     @property
     def associations(self) -> int:
         """How many associations there are."""
+
+    @property
+    def receivers(self) -> Receivers:
+        """The processes that receive."""
+
+    @property
+    def open_associations(self) -> dict[str, int]:
+        """How many associations each peer has, by its configured name; who has none is left out."""
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """What was counted since the start; see :func:`~kuva_gateway.metrics.tally.together`."""
 
     def start(self) -> None:
         """Bind the ports and begin; OSError when a port cannot be had."""

@@ -7,6 +7,7 @@ from functools import partial
 from kuva_gateway import log, parts
 from kuva_gateway.audit.writer import AuditWriter
 from kuva_gateway.config import Configuration
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.dispatch import Dispatcher
@@ -23,6 +24,7 @@ def make_services(
     commitment_requests: CommitmentRequests,
     lookup: Lookup,
     audit: AuditWriter,
+    tally: Tally,
 ) -> Dispatcher:
     """Policy, C-ECHO, C-STORE, commitment results and requests, queries and retrieval."""
     return Dispatcher(
@@ -35,6 +37,7 @@ def make_services(
         lookup=lookup,
         callee=parts.make_callee(configuration),
         audit=audit.add,
+        tally=tally,
         log=log.get_logger("scp"),
     )
 

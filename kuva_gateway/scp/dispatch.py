@@ -13,6 +13,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import statuses
 from kuva_gateway.dicom.information_model import MODELS, Service
 from kuva_gateway.log import get_logger
+from kuva_gateway.metrics.tally import NOBODY, Tally
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import (
     C_ECHO_RQ,
@@ -69,6 +70,8 @@ class Dispatcher:
         AE title to the peer that is called for a C-MOVE.
     audit
         Takes what the audit trail is to be told of; None: there is no trail.
+    tally
+        Counts what comes; None: nobody looks at the counts.
     """
 
     def __init__(
@@ -83,12 +86,14 @@ class Dispatcher:
         lookup: Lookup | None = None,
         callee: Callee = lambda ae_title: None,
         audit: Add | None = None,
+        tally: Tally | None = None,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
         self._policy = Policy(configuration)
         self._activities = Activities()
         self._telling = Telling(audit)
+        self._tally = tally if tally is not None else Tally()
         self._ae_title = configuration.ae_title
         self._on_commitment_result = on_commitment_result
         self._commitment_requests = commitment_requests
@@ -103,6 +108,7 @@ class Dispatcher:
             on_receipt=on_receipt,
             activities=self._activities,
             telling=self._telling,
+            tally=self._tally,
             log=self._log,
         )
 
@@ -122,6 +128,7 @@ class Dispatcher:
 
     def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
         """Somebody was not let in."""
+        self._tally.ended(NOBODY, "tls_failed" if request is None else "rejected")
         self._telling.refused(address, request, why)
 
     def store(self, association: Association, context: AcceptedContext, command: Command) -> StoreSink | Response:
@@ -199,6 +206,7 @@ class Dispatcher:
         activity = self._activities.forget(association)
         for study in activity.received.rest():
             self._telling.received(association, study)
+        self._tally.ended(association.peer, "released" if how == "released" else "ended")
         traffic = association.traffic
         self._log.info(
             "association",

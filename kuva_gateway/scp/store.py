@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import Any
 
 from kuva_gateway.dicom import statuses
@@ -15,6 +16,7 @@ from kuva_gateway.dicom.header import Header, HeaderError
 from kuva_gateway.dicom.scanner import Incomplete, TruncatedError, scan, scan_early, scan_stream
 from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.errors import DeferredError, NoSpaceError
+from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
@@ -51,6 +53,7 @@ class Store:
         on_receipt: OnReceipt,
         activities: Activities,
         telling: Telling,
+        tally: Tally,
         log: Any,
     ) -> None:
         self.spool = spool
@@ -58,6 +61,7 @@ class Store:
         self.on_receipt = on_receipt
         self.activities = activities
         self.telling = telling
+        self.tally = tally
         self.log = log
         self.rejected: frozenset[str] = frozenset()
         """SOP Instance UIDs that a rejection note keeps out (IOC-01)."""
@@ -68,14 +72,19 @@ class Store:
         activity = self.activities.of(association)
         refused = self._refusal(context, command)
         if refused is not None:
-            return activity.refuse(refused)
+            return self.refuse(activity, refused)
         try:
             incoming = self.spool.begin(command.affected_class, command.affected_instance, context.transfer_syntax)
         except DeferredError as error:
             return self.fail(activity, error)
         return StoreSink(self, activity, context, command, incoming)
 
-    def fail(self, activity: Activity, error: Exception) -> Response:
+    def refuse(self, activity: Activity, response: Response, size: int = 0) -> Response:
+        """Count an instance that was not stored, of which ``size`` bytes came; returns the response."""
+        self.tally.refused(activity.association.peer, response.status, size)
+        return activity.refuse(response)
+
+    def fail(self, activity: Activity, error: Exception, size: int = 0) -> Response:
         """The answer to what went wrong; a fault on our side has a line, once for each status and association.
 
         Of exceptions that are not the gateway's own only the kind is said: their text may quote what was sent.
@@ -90,7 +99,7 @@ class Store:
                 why=str(error) if own else type(error).__name__,
                 code=error.code if isinstance(error, DeferredError) else "",
             )
-        return activity.refuse(response)
+        return self.refuse(activity, response, size)
 
     def _refusal(self, context: AcceptedContext, command: Command) -> Response | None:
         """What the command alone tells (PS3.7 9.1.1.1)."""
@@ -138,22 +147,24 @@ class StoreSink:
 
     def finish(self) -> Response:
         """The data set is complete: check it, make it safe, tell of it."""
+        complete = perf_counter_ns()
         header = self._scan()
         refused = self._mismatch(header) or self._broken_rule(header)
         if refused is not None:
             self._incoming.abandon()
-            return self._activity.refuse(refused)
+            return self._store.refuse(self._activity, refused, self._incoming.size)
         association = self._activity.association
         arrival = self._incoming.commit(association.peer, association.id, self._activity.stored + 1)
         self._store.activities.stored(self._activity, header.study_instance_uid)
         self._store.telling.received(association, self._activity.received.count(header))
         self._store.on_receipt(arrival, header)
+        self._store.tally.stored(association.peer, arrival.size, perf_counter_ns() - complete)
         return _STORED
 
     def failed(self, error: Exception) -> Response:
         """It could not be received; nothing of it is left, and the peer hears why."""
         self._incoming.abandon()
-        return self._store.fail(self._activity, error)
+        return self._store.fail(self._activity, error, self._incoming.size)
 
     def abandon(self) -> None:
         """The peer went away in the middle."""

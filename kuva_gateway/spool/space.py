@@ -25,7 +25,8 @@ class Space:
     def __init__(self, root: Path, files: Files, *, minimum_free: int, monotonic: Callable[[], float]) -> None:
         self._root = root
         self._files = files
-        self._minimum = minimum_free
+        self.minimum_free = minimum_free
+        """Bytes that are to stay free."""
         self._monotonic = monotonic
         self._free = 0
         self._written = 0
@@ -42,7 +43,7 @@ class Space:
         self._written += count
         if self._stale():
             self.measure()
-        if self._free - self._written < self._minimum:
+        if self._free - self._written < self.minimum_free:
             raise NoSpaceError("less than spool.minimum_free is left in the spool", code="minimum_free")
 
     def _stale(self) -> bool:

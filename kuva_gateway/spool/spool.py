@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -186,6 +187,17 @@ class Spool:
             except FileNotFoundError:  # indexed meanwhile
                 continue
             yield Arrival(receipt=receipt, peer=peer, digest=digest, path=path, size=size, confirmed=False)
+
+    def waiting(self) -> tuple[int, datetime | None]:
+        """How many files ``arrived/`` has, with those that are being made safe, and when the oldest was received.
+
+        Raises
+        ------
+        OSError
+            There is no ``arrived/``: the file system is not mounted, or sick.
+        """
+        found = [parsed[0].time_ns for name in self.files.names(self.arrived) if (parsed := parse_name(name))]
+        return len(found), datetime.fromtimestamp(min(found) / 1e9, UTC) if found else None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

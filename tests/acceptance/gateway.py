@@ -67,6 +67,7 @@ def configuration(port: int, archive_port: int | None, **changes: Any) -> Json:
         "settle_at_most": "1m",
         "drain_timeout": "5s",
         "spool": {"minimum_free": "1MiB"},
+        "metrics": {"port": None},
         "documents": {"scan_every": "200ms"},
         "log": {"format": "json", "level": "info"},
         "peers": [

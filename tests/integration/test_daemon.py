@@ -28,6 +28,7 @@ listen: {port: 0}
 settle_after: 200ms
 drain_timeout: 5s
 spool: {minimum_free: 1MiB}
+metrics: {port: null}
 documents: {scan_every: 100ms}
 peers:
   - {name: ct1, ae_title: CT1, allow: [echo, store]}

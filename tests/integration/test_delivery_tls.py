@@ -37,6 +37,7 @@ def configure(folder: Path, **changes: object) -> Path:
         "listen": {"port": None},
         "settle_after": "200ms",
         "spool": {"minimum_free": "1MiB"},
+        "metrics": {"port": None},
     }
     path.write_text(yaml.safe_dump({**quick, "spool": {"minimum_free": "1MiB"}, **changes}))
     return path

@@ -40,3 +40,8 @@ def hospital(open_catalog: OpenCatalog, spool: Spool, clock: Clock) -> Iterator[
     sums = "SUM(instances) AS instances, SUM(bytes) AS bytes"
     assert hospital.rows(kept, "studies") == hospital.rows(counted.format(sums, "studies"))
     assert hospital.rows(kept, "entries") == hospital.rows(counted.format("0 AS instances, 0 AS bytes", "entries"))
+    for (destination,) in {(row["destination"],) for row in hospital.rows("SELECT destination FROM entries")}:
+        entries = f"entries WHERE destination = '{destination}'"
+        assert hospital.rows(kept, f"entries:{destination}") == hospital.rows(
+            counted.format("0 AS instances, 0 AS bytes", entries)
+        )

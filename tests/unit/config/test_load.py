@@ -102,9 +102,9 @@ def test_the_file_is_found_by_option_then_environment_then_default() -> None:
 
 
 def test_keys_that_do_nothing_yet_are_said() -> None:
-    text = "environment: test\nmetrics: {port: 9109}"
+    text = "environment: test\nquery: {upstream: pacs}"
     assert parse(text, HERE).notices() == [
-        "metrics: not acted on by this version",
+        "query.upstream: not acted on by this version",
         "destinations: none is required, so no study is ever archived",
     ]
 

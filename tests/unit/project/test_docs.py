@@ -15,6 +15,7 @@ import yaml
 from kuva_gateway.cli.main import commands
 from kuva_gateway.cli.studies import STATES
 from kuva_gateway.config.model import Configuration, Destination, Peer
+from kuva_gateway.monitoring.families import FAMILIES, full_name
 from tests.studies import load_script
 from tests.support import ROOT
 
@@ -127,6 +128,13 @@ def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
         path = ROOT / script
         assert path.is_file(), script
         assert path.stat().st_mode & 0o111, f"{script} is not executable"
+
+
+def test_every_figure_is_explained_in_the_page_of_figures_and_no_other() -> None:
+    page = (ROOT / "docs" / "metrics.rst").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^``(kuva_gateway_[a-z_]+)``((?: ``\{[a-z_, ]+\}``)?, [a-z]+)$", page, re.MULTILINE))
+    labels = {one.name: f" ``{{{', '.join(one.labels)}}}``" if one.labels else "" for one in FAMILIES.values()}
+    assert told == {full_name(one): f"{labels[one.name]}, {one.kind}" for one in FAMILIES.values()}
 
 
 SHELL_SCRIPTS = [

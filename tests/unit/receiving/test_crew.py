@@ -13,6 +13,7 @@ import pytest
 
 from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.forward.references import Result, read_result, write_request
+from kuva_gateway.metrics.tally import together
 from kuva_gateway.network import AssociationRejected, NetworkError
 from kuva_gateway.network.negotiation import request_bytes
 from kuva_gateway.receiving import Crew
@@ -122,6 +123,14 @@ def test_a_process_that_is_killed_is_replaced_and_its_places_are_free(tmp_path: 
         wait_until(lambda: len(set(found.pids) - set(before)) == 2, timeout=20)
         assert found.told_until(now())
         assert {header.sop_instance_uid for _, header in told.receipts} == {"1.2.3.0", "1.2.3.1", "1.2.3.2", "1.2.3.9"}
+        # What the dead have counted is there, and goes on from there.
+        wait_until(lambda: together(found.tallies)["ct1"].associations["released"] == 1)
+        counts = together(found.tallies)["ct1"]
+        assert (counts.instances["stored"], sum(counts.acknowledged), counts.associations["lost"]) == (4, 4, 3)
+        assert counts.bytes["stored"] == sum(arrival.size for arrival, _ in told.receipts)
+        wait_until(lambda: found.receivers.ready == 2)
+        assert (found.receivers.wanted, found.receivers.replaced) == (2, 2)
+        assert found.open_associations == {}
 
 
 def test_a_half_written_file_of_a_killed_process_is_swept(tmp_path: Path):

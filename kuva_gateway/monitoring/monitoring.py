@@ -1,0 +1,147 @@
+"""The daemon's share of monitoring: the port with its pages, and what they are made of.
+
+Started before the ports for peers, stopped with the last parts, so that it can say what is missing meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from kuva_gateway import parts
+from kuva_gateway.audit.collector import Collector
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.figures import CatalogFigures, figures
+from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.config import Configuration
+from kuva_gateway.delivering import Delivering
+from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.metrics.endpoint import Endpoint, Page
+from kuva_gateway.monitoring.catalog_view import FRESH, CatalogView
+from kuva_gateway.monitoring.health import Pulse
+from kuva_gateway.monitoring.sources import Sources
+from kuva_gateway.receiving.reception import Reception
+from kuva_gateway.spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What of the daemon is looked at; a part that is not there yet is None."""
+
+    spool: Spool
+    reception: Callable[[], Reception | None]
+    indexer: Callable[[], Indexer | None]
+    catalog: Callable[[], Catalog | None]
+    delivering: Callable[[], Delivering | None]
+    collector: Collector | None
+    stopping: Callable[[], bool]
+
+
+class Monitoring:
+    """``pulse`` is told by what must go round."""
+
+    def __init__(self, configuration: Configuration, watched: Watched, pulse: Pulse, *, log: Any) -> None:
+        self._configuration = configuration
+        self._watched = watched
+        self._pulse = pulse
+        self._log = log
+        self._overdue_after = {
+            one.name: timedelta(seconds=one.commitment_overdue)
+            for one in configuration.destinations
+            if one.storage_commitment
+        }
+        self._view = CatalogView(self._read, log=log)
+        self._listed: tuple[float, tuple[int, datetime | None]] = (float("-inf"), (0, None))
+        self.sources = Sources(
+            peers=tuple(peer.name for peer in configuration.peers),
+            destinations=tuple(one.name for one in configuration.destinations),
+            spool=watched.spool,
+            reception=watched.reception,
+            waiting=self._waiting,
+            catalog=self._view.look,
+            delivering=watched.delivering,
+            collector=watched.collector,
+            certificates=lambda: parts.certificates(configuration),
+            why_not_ready=self.why_not_ready,
+        )
+        self._endpoint = self._make_endpoint()
+
+    @property
+    def port(self) -> int | None:
+        """The port that answers; None: none does."""
+        return None if self._endpoint is None else self._endpoint.port
+
+    def start(self) -> None:
+        """Open the port, if there is to be one."""
+        if self._endpoint is not None:
+            self._endpoint.start()
+
+    def stop(self) -> None:
+        """Close the port; no thread is left unless the database hangs."""
+        if self._endpoint is not None:
+            self._endpoint.stop()
+        self._view.stop()
+
+    def why_not_ready(self) -> str:
+        """Why peers cannot send, in one line; "" when they can."""
+        if self._watched.stopping():
+            return "the gateway stops"
+        reception = self._watched.reception()
+        if reception is None or not reception.ports:
+            return "the ports are not open yet"
+        if not reception.receivers.ready:
+            return "no receiving process is ready"
+        if self._watched.delivering() is None:
+            return "the catalog is not there yet, or is being migrated"
+        return ""
+
+    # -- pages -------------------------------------------------------------------------------------------------------
+
+    def _make_endpoint(self) -> Endpoint | None:
+        where = self._configuration.metrics
+        if where.port is None:
+            return None
+        # Only a gateway that is asked for figures pays for the library.
+        from kuva_gateway.monitoring.exposition import CONTENT_TYPE, Exposition
+
+        exposition = Exposition(self.sources, log=self._log)
+        return Endpoint(
+            where.host,
+            where.port,
+            {
+                "/metrics": lambda: Page(body=exposition.render(), content_type=CONTENT_TYPE),
+                "/healthz": self._healthz,
+                "/readyz": self._readyz,
+            },
+            log=self._log,
+        )
+
+    def _healthz(self) -> Page:
+        hanging = [] if self._watched.stopping() else self._pulse.hanging()
+        return Page(body="; ".join(hanging) + "\n", status=503) if hanging else Page(body="alive\n")
+
+    def _readyz(self) -> Page:
+        why = self.why_not_ready()
+        return Page(body=f"{why}\n", status=503) if why else Page(body="ready\n")
+
+    # -- what the daemon's parts know --------------------------------------------------------------------------------
+
+    def _read(self) -> CatalogFigures:
+        catalog = self._watched.catalog()
+        if catalog is None or self._watched.delivering() is None:
+            raise CatalogUnavailableError("the catalog is not there yet")
+        return figures(catalog, self._overdue_after)
+
+    def _waiting(self) -> tuple[int, datetime | None]:
+        """From the indexer; while it does not know them all, from a listing every few seconds."""
+        indexer = self._watched.indexer()
+        if indexer is not None and not indexer.backlog:
+            return indexer.pending, indexer.waiting_since
+        read_at, found = self._listed
+        if monotonic() - read_at > FRESH:
+            found = self._watched.spool.waiting()
+            self._listed = (monotonic(), found)
+        return found

@@ -1,0 +1,32 @@
+"""Where figures come from: the parts of a running gateway, each of which may not be there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from kuva_gateway.audit.collector import Collector
+from kuva_gateway.delivering import Delivering
+from kuva_gateway.monitoring.catalog_view import Seen
+from kuva_gateway.receiving.reception import Reception
+from kuva_gateway.spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What is asked for figures."""
+
+    peers: tuple[str, ...]
+    destinations: tuple[str, ...]
+    spool: Spool
+    reception: Callable[[], Reception | None]
+    waiting: Callable[[], tuple[int, datetime | None]]
+    """How many arrivals wait for the catalog, and since when the oldest."""
+    catalog: Callable[[], Seen]
+    delivering: Callable[[], Delivering | None]
+    collector: Collector | None
+    certificates: Callable[[], Mapping[str, datetime]]
+    """Configuration key -> when that certificate expires; raises TlsFilesError."""
+    why_not_ready: Callable[[], str]
+    """"" when peers can send."""
