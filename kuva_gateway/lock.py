@@ -30,10 +30,14 @@ def holder(path: Path, locks: Path = LOCKS) -> int | None:
 
 
 class StateLock:
-    """The lock file of a state directory; also taken by commands that must not run beside a daemon."""
+    """The lock file of a state directory; also taken by commands that must not run beside a daemon.
 
-    def __init__(self, path: Path) -> None:
+    ``what`` names in the error what is in use.
+    """
+
+    def __init__(self, path: Path, what: str = "the state directory") -> None:
         self._path = path
+        self._what = what
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -42,7 +46,7 @@ class StateLock:
         Raises
         ------
         BusyError
-            A daemon, a rebuild or a restore has it.
+            Another process has it: a daemon, a rebuild, a backup or a restore.
         """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -50,9 +54,7 @@ class StateLock:
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            raise BusyError(
-                f"the state directory is in use{f' by process {holder}' if holder.isdigit() else ''}"
-            ) from None
+            raise BusyError(f"{self._what} is in use{f' by process {holder}' if holder.isdigit() else ''}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

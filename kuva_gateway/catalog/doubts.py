@@ -1,6 +1,7 @@
-"""Instances that a destination may have though the ledger has them as pending: sent whole, and never answered.
+"""Instances that a destination may have though the ledger has them as pending.
 
-Only where no storage commitment tells. The doubt stands in the ledger's code until the mark that ends it.
+Sent whole and never answered, where no storage commitment tells; or all, where the catalog is a restored one that is
+older than what was delivered. The doubt stands in the ledger's code until the mark that ends it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ def doubt(catalog: Catalog, entry: EntryRecord, instance_id: int) -> None:
             entry.destination,
             instance_id,
         )
+
+
+def doubt_all(catalog: Catalog) -> int:
+    """The catalog was restored: whatever it has as pending may have been sent since; returns how many instances."""
+    with catalog.write() as session:
+        return session.change("UPDATE ledger SET code = ? WHERE state = 'pending'", IN_DOUBT)
 
 
 def series_of(catalog: Catalog, instance_ids: Iterable[int]) -> dict[int, str]:

@@ -39,6 +39,8 @@ _COMMANDS = {
     "receive": ("kuva_gateway.cli.receive", "receive", "Take files through the same spool."),
     "spool": ("kuva_gateway.cli.spool", "spool", "Verify the stored files."),
     "catalog": ("kuva_gateway.cli.catalog", "catalog", "Rebuild the catalog from the spool."),
+    "backup": ("kuva_gateway.cli.backup", "backup", "Back everything up while the gateway runs."),
+    "restore": ("kuva_gateway.cli.backup", "restore", "Make the gateway again from a backup."),
     "audit": ("kuva_gateway.cli.audit", "audit", "The audit trail: list, verify."),
     "stats": ("kuva_gateway.cli.stats", "stats", "Figures: studies, entries, arrivals."),
     "doctor": ("kuva_gateway.cli.doctor", "doctor", "What may be wrong with this installation, and what to do."),

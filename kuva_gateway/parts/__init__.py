@@ -28,6 +28,7 @@ from kuva_gateway.parts.judging import (
 )
 from kuva_gateway.parts.state import (
     CATALOG_FILE,
+    RESTORING,
     accepted_authorizations,
     accepted_documents,
     catalog_path,
@@ -39,6 +40,7 @@ from kuva_gateway.parts.state import (
 
 __all__ = [
     "CATALOG_FILE",
+    "RESTORING",
     "accepted_authorizations",
     "accepted_documents",
     "audit_collector",

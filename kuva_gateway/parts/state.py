@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
+from kuva_gateway.errors import StateError
 from kuva_gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from kuva_gateway.clinical.document_profile import Profile
 
 CATALOG_FILE = "catalog.sqlite"
+RESTORING = "restoring"
+"""A file in the state directory while it is restored: what is there is not whole yet."""
 
 
 def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
-    """The catalog that the configuration names; raises what :meth:`Catalog.open` raises."""
+    """The catalog that the configuration names.
+
+    Raises what :meth:`Catalog.open` raises, and StateError where a restore did not come to its end.
+    """
     from kuva_gateway.catalog.database import Catalog
 
+    _refuse_half_restored(configuration)
     keywords: dict[str, Any] = {} if now is None else {"now": now}
     return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
 
@@ -34,12 +41,20 @@ def catalog_path(configuration: Configuration) -> Path:
 
 
 def open_spool(configuration: Configuration) -> Spool:
-    """The spool's folders in the state directory, made if they are missing."""
+    """The spool's folders in the state directory, made if they are missing; StateError as for the catalog."""
+    _refuse_half_restored(configuration)
     return Spool(
         configuration.state_directory / "spool",
         durability=configuration.spool.durability,
         minimum_free=configuration.spool.minimum_free,
     )
+
+
+def _refuse_half_restored(configuration: Configuration) -> None:
+    """A catalog made anew beside half of the files would forget what was decided and delivered."""
+    state = configuration.state_directory
+    if (state / RESTORING).exists():
+        raise StateError(f"a restore into {state} did not come to its end: run the same restore again")
 
 
 def accepted_documents(configuration: Configuration) -> Path:

@@ -147,9 +147,10 @@ class Attempt:
     def _pending(self) -> list[PendingInstance] | None:
         """What is to be sent; after a crash only what the destination says it lacks, None when it cannot be asked."""
         pending = entries.pending_instances(self.tools.catalog, self.entry)
+        in_doubt = [one for one in pending if one.in_doubt or self.entry.resumed]
         if not self.lane.commitment:
-            return self._lacking(pending, [one for one in pending if one.in_doubt or self.entry.resumed])
-        if self.entry.resumed and pending and self.lane.commitment:
+            return self._lacking(pending, in_doubt)
+        if in_doubt:
             broken = self.tools.commitments.ask_first(self.lane, self.entry, pending)
             if self.lane.resting.wait() is not None and broken is not None:
                 return None

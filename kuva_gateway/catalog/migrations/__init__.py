@@ -31,6 +31,11 @@ def _known() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("[0-9]*.py"))
 
 
+def is_newer(name: str) -> bool:
+    """Whether a script with this name is one that only a newer program has."""
+    return bool(name) and name not in _known()
+
+
 def applied(database: Any) -> list[str]:
     """Names of the scripts that have been run, in order; [] for an empty database."""
     if not database.table_exists(HISTORY):

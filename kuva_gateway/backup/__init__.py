@@ -1,0 +1,1 @@
+"""Backups of a gateway that runs, and what is made of one when the gateway's own disk is lost."""
