@@ -64,22 +64,27 @@ class Aftercare:
         self.answering = Answering(
             catalog,
             spool,
-            {peer.name: _asker(configuration, peer) for peer in configuration.peers if "commit" in peer.allow},
+            _askers(configuration),
             ae_title=configuration.ae_title,
             indexed=hands.indexed,
             now=now,
             rng=rng,
             log=log,
         )
-        self._retention = Retention(
-            catalog,
-            keep_for=timedelta(seconds=configuration.retention.keep_for),
-            low_water=configuration.retention.low_water,
-            room=self._room,
-            remove=hands.remove,
-            now=now,
-            log=log,
-        )
+        self._now = now
+        self._log = log
+        self._retention = self._make_retention(configuration)
+
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """Make ready for another configuration; what is returned makes it count. GatewayError: it cannot be used."""
+        askers, retention = _askers(configuration), self._make_retention(configuration)
+
+        def take_on() -> None:
+            self._configuration = configuration
+            self.answering.follow(askers)
+            self._retention = retention
+
+        return take_on
 
     def ticks(self) -> Mapping[str, Tick]:
         """What is to be called now and then."""
@@ -107,8 +112,24 @@ class Aftercare:
     def _write_notes(self) -> None:
         self._notes.write(self._catalog, self._spool, self._hands.on_receipt)
 
+    def _make_retention(self, configuration: Configuration) -> Retention:
+        return Retention(
+            self._catalog,
+            keep_for=timedelta(seconds=configuration.retention.keep_for),
+            low_water=configuration.retention.low_water,
+            room=self._room,
+            remove=self._hands.remove,
+            now=self._now,
+            log=self._log,
+        )
+
     def _room(self) -> Room:
         return Room(free=self._spool.free_bytes(), total=self._spool.space.total_bytes())
+
+
+def _askers(configuration: Configuration) -> dict[str, Asker]:
+    """The peers that may ask for storage commitment."""
+    return {peer.name: _asker(configuration, peer) for peer in configuration.peers if "commit" in peer.allow}
 
 
 def _asker(configuration: Configuration, peer: Peer) -> Asker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,9 +24,27 @@ class Auditing:
 
     def __init__(self, configuration: Configuration, log: Any) -> None:
         self._configuration = configuration
+        self._log = log
         self._writer = parts.audit_writer(configuration, log)
         self._collector = parts.audit_collector(configuration, log)
         self._trouble = trail_trouble(log)
+
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """Make ready for another configuration; what is returned makes it count. GatewayError: it cannot be used.
+
+        Whoever reports (``audit.source``, ``audit.site``) stays the same until a restart.
+        """
+        own = configuration.audit.collector
+        same = own == self._configuration.audit.collector and (own is None or own.transport != "tls")
+        collector = self._collector if same else parts.audit_collector(configuration, self._log)
+
+        def take_on() -> None:
+            self._configuration = configuration
+            former, self._collector = self._collector, collector
+            if former is not None and former is not collector:
+                former.close()
+
+        return take_on
 
     def start(self) -> None:
         """The gateway has started."""

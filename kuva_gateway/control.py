@@ -19,7 +19,8 @@ from typing import Any
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.log import get_logger
 
-_LINE = 64 * 1024
+_LINE = 64 * 1024  # bytes of a request
+_ANSWER = 4 * 1024 * 1024  # bytes
 _PATIENCE = 5.0  # seconds for one request and its answer
 _PAUSE = 0.5  # seconds after a failure, which may be a full descriptor table
 
@@ -39,7 +40,7 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout: float = _PATIENCE) -
             channel.settimeout(timeout)
             channel.connect(name)
             channel.sendall(json.dumps(dict(request)).encode() + b"\n")
-            answer = json.loads(_line(channel))
+            answer = json.loads(_line(channel, _ANSWER))
     except (OSError, ValueError) as error:
         raise DeferredError("the gateway is not running (its control socket does not answer)") from error
     if not isinstance(answer, dict):
@@ -51,12 +52,14 @@ class ControlServer:
     """Serves the socket at ``path`` from a thread of its own until :meth:`stop`.
 
     ``answerers`` has one callable per request name; what it returns is the answer. An unknown request, a line that is
-    no JSON and an answerer's failure are answered with ``{"error": ...}``.
+    no JSON and an answerer's failure are answered with ``{"error": ...}``. The requests named in ``apart`` may take
+    long: each is answered on a thread of its own, so that others need not wait.
     """
 
-    def __init__(self, path: Path, answerers: Mapping[str, Answerer]) -> None:
+    def __init__(self, path: Path, answerers: Mapping[str, Answerer], *, apart: frozenset[str] = frozenset()) -> None:
         self._path = path
         self._answerers = dict(answerers)
+        self._apart = apart
         self._log = get_logger("control")
         self._socket: socket.socket | None = None
         self._stopping = threading.Event()
@@ -100,22 +103,35 @@ class ControlServer:
 
     def _serve_one(self, listening: socket.socket) -> None:
         channel, _ = listening.accept()
-        with channel, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as closing, contextlib.suppress(OSError):
+            closing.enter_context(channel)
             channel.settimeout(_PATIENCE)
-            answer = self._answer(_line(channel))
-            channel.sendall(json.dumps(answer, default=str).encode() + b"\n")
+            answerer, request = self._find(_line(channel))
+            if request.get("request") in self._apart:
+                kept = closing.pop_all()
+                threading.Thread(
+                    target=self._answer, args=(channel, kept, answerer, request), name="control answer", daemon=True
+                ).start()
+                return
+            self._answer(channel, closing.pop_all(), answerer, request)
 
-    def _answer(self, line: bytes) -> Mapping[str, Any]:
+    def _find(self, line: bytes) -> tuple[Answerer, Mapping[str, Any]]:
         try:
             request = json.loads(line)
-            answerer = self._answerers[request["request"]]
+            return self._answerers[request["request"]], request
         except (ValueError, KeyError, TypeError, RecursionError):
-            return {"error": "unknown request"}
-        try:
-            return answerer(request)
-        except Exception as error:
-            self._log.exception("control request failed", request=request["request"])
-            return {"error": type(error).__name__}
+            return (lambda request: {"error": "unknown request"}), {}
+
+    def _answer(
+        self, channel: socket.socket, closing: contextlib.ExitStack, answerer: Answerer, request: Mapping[str, Any]
+    ) -> None:
+        with closing, contextlib.suppress(OSError):
+            try:
+                answer = answerer(request)
+            except Exception as error:
+                self._log.exception("control request failed", request=request["request"])
+                answer = {"error": type(error).__name__}
+            channel.sendall(json.dumps(answer, default=str).encode() + b"\n")
 
 
 @contextlib.contextmanager
@@ -131,10 +147,10 @@ def _short(path: Path) -> Any:
         os.close(folder)
 
 
-def _line(channel: socket.socket) -> bytes:
-    """The bytes up to the first line feed, at most 64 KiB."""
+def _line(channel: socket.socket, longest: int = _LINE) -> bytes:
+    """The bytes up to the first line feed, at most ``longest``."""
     received = bytearray()
-    while b"\n" not in received and len(received) < _LINE:
+    while b"\n" not in received[-4096:] and len(received) < longest:
         part = channel.recv(4096)
         if not part:
             break

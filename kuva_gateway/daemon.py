@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,7 +27,7 @@ from kuva_gateway.control import ControlServer
 from kuva_gateway.delivering import Arriving, Delivering
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.drop_folders import drop_folder_ticks
-from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
@@ -37,6 +35,8 @@ from kuva_gateway.monitoring import Monitoring, Pulse, Watched
 from kuva_gateway.queue.answering import WhenThere
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
+from kuva_gateway.reloading import Reloading
+from kuva_gateway.signals import hear_signals
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.trial import try_out
 
@@ -68,8 +68,8 @@ def run(configuration: Configuration, path: Path) -> int:
     log.configure(form=configuration.log.format, level=configuration.log.level)
     parts.check_configuration(configuration, path)
     stop = threading.Event()
-    _stop_on_signals(stop)
-    daemon = Daemon(configuration, stop)
+    daemon = Daemon(configuration, stop, path.resolve())
+    hear_signals(stop, daemon.reloading.ask)
     try:
         daemon.start()
         daemon.wait()
@@ -78,31 +78,10 @@ def run(configuration: Configuration, path: Path) -> int:
     return 0
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    """Set ``stop`` on SIGTERM or SIGINT, from a thread of its own that the interpreter's wakeup descriptor wakes.
-
-    A Python handler would run inside the main thread's wait for ``stop``: a signal that comes just before the wait
-    begins, or that another thread gets, is not seen until the next one; and setting the event may lock itself out.
-    """
-    reading, writing = socket.socketpair()
-    writing.setblocking(False)
-    signal.set_wakeup_fd(writing.fileno())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: None)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read at the start only
-
-    def wait() -> None:
-        # Naming writing here keeps it open; further signals, while the daemon stops, are taken and change nothing.
-        while reading.recv(64) and writing.fileno() >= 0:
-            stop.set()
-
-    threading.Thread(target=wait, name="signals", daemon=True).start()
-
-
 class Daemon:
-    """All parts of one running gateway. ``stop`` asks it to end while it is still starting."""
+    """All parts of one running gateway, as the file at ``path`` says. ``stop`` asks it to end while it still starts."""
 
-    def __init__(self, configuration: Configuration, stop: threading.Event) -> None:
+    def __init__(self, configuration: Configuration, stop: threading.Event, path: Path) -> None:
         self.configuration = configuration
         self._stop = stop
         self._log = log.get_logger("daemon")
@@ -115,6 +94,9 @@ class Daemon:
         self._reception: Reception | None = None
         self._pulse = Pulse()
         self._monitoring: Monitoring | None = None
+        self._wakeups: Wakeups | None = None
+        self._parts_changing = threading.Lock()
+        self.reloading = Reloading(configuration, path, self._take_on, stopping=stop, log=self._log)
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -135,6 +117,8 @@ class Daemon:
         self._start_monitoring()
         there = self._try_with_catalog(self._start_indexer)
         self._start_receiving()
+        self.reloading.start()
+        self._undo.append(("reload", self.reloading.stop))
         if not there:
             systemd.notify("READY=1", "STATUS=receiving; the catalog is away")
         if not (self._keep_trying(there, self._start_indexer) and self._keep_trying(False, self._start_queue)):
@@ -158,7 +142,7 @@ class Daemon:
             indexer=lambda: self._indexer,
             catalog=lambda: self._catalog,
             delivering=lambda: self._delivering,
-            collector=self._auditing.collector,
+            collector=lambda: self._auditing.collector,
             stopping=self._stop.is_set,
         )
         monitoring = Monitoring(self.configuration, watched, self._pulse, log=log.get_logger("metrics"))
@@ -183,7 +167,8 @@ class Daemon:
 
     def _try_with_catalog(self, start: Callable[[], None]) -> bool:
         try:
-            start()
+            with self._parts_changing:
+                start()
         except CatalogUnavailableError as error:
             self._log.error("the catalog is away; receiving goes on without it", why=str(error))
             return False
@@ -243,23 +228,24 @@ class Daemon:
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
-        wakeups = Wakeups(
-            {
-                **delivering.ticks(),
-                **aftercare.ticks(),
-                **self._auditing.ticks(catalog),
-                **drop_folder_ticks(self.configuration, catalog, now=utc_now),
-                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-                "pulse": Tick(call=lambda: self._pulse.beat("the clock"), every=BEAT_EVERY),
-            },
-            log=queue_log,
-        )
         self._delivering = delivering
+        wakeups = self._wakeups = Wakeups(self._ticks(catalog, delivering, aftercare), log=queue_log)
         self._undo.append(("delivery", delivering.stop))
         delivering.start()
         self._pulse.beat("the clock")
         wakeups.start()
         self._undo.append(("clock", wakeups.stop))
+
+    def _ticks(self, catalog: Catalog, delivering: Delivering, aftercare: Aftercare) -> Mapping[str, Tick]:
+        """Everything that is called now and then."""
+        return {
+            **delivering.ticks(),
+            **aftercare.ticks(),
+            **self._auditing.ticks(catalog),
+            **drop_folder_ticks(self.configuration, catalog, now=utc_now),
+            "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+            "pulse": Tick(call=self._beat, every=BEAT_EVERY),
+        }
 
     def _make_aftercare(self, catalog: Catalog, queue_log: Any) -> Aftercare:
         assert self._reception is not None
@@ -275,7 +261,13 @@ class Daemon:
     def _start_control(self) -> None:
         control = ControlServer(
             self.configuration.state_directory / "control.sock",
-            {"wake": self._wake, "arrivals": self._rescan, "live": self._live},
+            {
+                "wake": self._wake,
+                "arrivals": self._rescan,
+                "live": self._live,
+                "reload": lambda request: self.reloading.reload().as_plain(),
+            },
+            apart=frozenset({"reload"}),
         )
         control.start()
         self._undo.append(("control socket", control.stop))
@@ -286,6 +278,9 @@ class Daemon:
         """An image is safe. Without an indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
         if self._indexer is not None:
             self._indexer.notify(arrival, header)
+
+    def _beat(self) -> None:
+        self._pulse.beat("the clock")
 
     def _sweep(self) -> None:
         with contextlib.suppress(OSError):  # the indexer tells of a disk that fails
@@ -348,6 +343,28 @@ class Daemon:
             "arrivals_pending": self._indexer.pending if self._indexer is not None else None,
         }
 
+    # -- another configuration -------------------------------------------------------------------------------------
+
+    def _take_on(self, configuration: Configuration) -> list[str]:
+        """Make every part ready for ``configuration``; when all are, let it count; returns what is still to come."""
+        with self._parts_changing:
+            if self._reception is None:
+                raise DeferredError("the gateway is starting: try again")
+            changing = (self._reception, self._auditing, self._aftercare, self._delivering, self._monitoring)
+            follow = [part.prepare(configuration) for part in changing if part is not None]
+            log.configure(form=configuration.log.format, level=configuration.log.level)
+            self.configuration = configuration
+            self.spool.space.minimum_free = configuration.spool.minimum_free
+            if self._indexer is not None:
+                self._indexer.follow(duplicates=configuration.duplicates, rejecters=parts.rejecters(configuration))
+            to_come = [line for take_on in follow for line in take_on() or ()]
+            if self._wakeups is not None:
+                assert self._catalog is not None
+                assert self._delivering is not None
+                assert self._aftercare is not None
+                self._wakeups.renew(self._ticks(self._catalog, self._delivering, self._aftercare))
+            return to_come
+
     # -- stop ----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
@@ -365,5 +382,7 @@ class Daemon:
         self._log.info("stopped")
 
     def _end_ports_first(self) -> None:
-        """Peers are the first to be told: what they send from now on must find another way."""
-        self._undo.sort(key=lambda part: part[0] == "ports")
+        """Peers are the first to be told: what they send from now on must find another way. Then nothing changes any
+        more while it is stopped."""
+        order = {"reload": 1, "ports": 2}
+        self._undo.sort(key=lambda part: order.get(part[0], 0))

@@ -71,6 +71,7 @@ class Collector:
         )
         self._host = socket.gethostname()
         self._stopping = threading.Event()
+        self._delivering = threading.Lock()
 
     @property
     def away(self) -> bool:
@@ -92,6 +93,10 @@ class Collector:
 
     def deliver(self) -> int:
         """Send everything that is waiting; returns how many records. A collector that is away is said once."""
+        with self._delivering:
+            return self._deliver()
+
+    def _deliver(self) -> int:
         done = 0
         try:
             waiting = records(self._folder, after=self.delivered, behind=self._behind)
@@ -111,9 +116,10 @@ class Collector:
         return done
 
     def close(self) -> None:
-        """Send no more."""
+        """Send no more; returns when what is on its way has been sent."""
         self._stopping.set()
-        self._drop()
+        with self._delivering:
+            self._drop()
 
     def _send(self, group: Sequence[Record]) -> None:
         framed = [frame(record, host=self._host, process=os.getpid()) for record in group]

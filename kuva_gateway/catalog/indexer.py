@@ -111,6 +111,10 @@ class Indexer:
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
         self._thread.start()
 
+    def follow(self, *, duplicates: Policy, rejecters: Rejecters) -> None:
+        """Judge batches to come by these."""
+        self._duplicates, self._rejecters = duplicates, rejecters
+
     def notify(self, arrival: Arrival, header: Header | None) -> None:
         """An arrival is on stable storage. Never blocks on the database; called before its acknowledgement goes out."""
         with self._changed:

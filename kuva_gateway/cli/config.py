@@ -1,21 +1,21 @@
-"""``config check`` and ``config show``."""
+"""``config check``, ``config show`` and ``config reload``."""
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import click
 import yaml
 
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, say
-from kuva_gateway.config import Configuration
+from kuva_gateway.config.changes import Change, as_plain
 from kuva_gateway.errors import DeferredError, NotFoundError
 
 
 @click.group(cls=Group)
 def config() -> None:
-    """Check and show the configuration."""
+    """Check and show the configuration, and let a running gateway take it on."""
 
 
 @config.command("check")
@@ -58,12 +58,48 @@ def show(invocation: Invocation) -> None:
         click.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
 
 
-def as_plain(configuration: Configuration) -> dict[str, object]:
-    """The configuration as plain values, written as the file writes them."""
-    value: dict[str, object] = json.loads(configuration.model_dump_json())
-    url = configuration.catalog.url
-    if url is not None and "@" in url:
-        scheme, _, rest = url.partition("://")
-        user, _, place = rest.rpartition("@")
-        value["catalog"] = {"url": f"{scheme}://{user.partition(':')[0]}@{place}"}
-    return value
+RELOAD_PATIENCE = 120.0
+"""Seconds; receiving processes that start or stand still are waited for."""
+
+
+@config.command("reload")
+@pass_invocation
+def reload(invocation: Invocation) -> int:
+    """Let the running gateway read its configuration again, and print what came of it.
+
+    Exit status 0: taken on (keys that need a restart are named); 1: the gateway is not running, or could not take it on
+    now; 2: the file has faults, and nothing has changed.
+    """
+    from kuva_gateway.control import ask
+    from kuva_gateway.parts import check_configuration
+
+    configuration = invocation.configuration()
+    check_configuration(configuration, invocation.config_path)
+    socket = configuration.state_directory / "control.sock"
+    answer = ask(socket, {"request": "reload"}, timeout=RELOAD_PATIENCE)
+    if "outcome" not in answer:
+        raise DeferredError("the running gateway does not know how to reload: restart it")
+    if invocation.json:
+        emit_json(answer)
+    else:
+        _tell_reload(answer)
+    return {"done": 0, "refused": 2}.get(answer["outcome"], 1)
+
+
+def _tell_reload(answer: dict[str, Any]) -> None:
+    path = answer["path"]
+    for problem in answer["problems"]:
+        say(f"{path}: {problem}")
+    if answer["outcome"] != "done":
+        say(f"{path}: not taken on, nothing has changed")
+        return
+    for change in answer["changed"]:
+        click.echo(str(Change(**change)))
+    for change in answer["needs_restart"]:
+        click.echo(f"{Change(**change)} (after a restart)")
+    for notice in answer["notices"]:
+        say(f"{path}: {notice}")
+    if answer["changed"] or answer["needs_restart"]:
+        click.echo(f"{path}: taken on")
+    else:
+        click.echo(f"{path}: nothing has changed")

@@ -18,7 +18,7 @@ from kuva_gateway.log import configure_for_commands
 
 _COMMANDS = {
     "run": ("kuva_gateway.cli.run", "run", "The daemon, in the foreground."),
-    "config": ("kuva_gateway.cli.config", "config", "Check and show the configuration."),
+    "config": ("kuva_gateway.cli.config", "config", "Check, show and reload the configuration."),
     "codes": ("kuva_gateway.cli.codes", "codes", "Import and show procedure codes."),
     "documents": (
         "kuva_gateway.cli.documents",

@@ -37,8 +37,13 @@ class Exposition:
 
     def __init__(self, sources: Sources, *, log: Any) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_GatewayCollector(sources, log))
+        self._collector = _GatewayCollector(sources, log)
+        self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
+
+    def follow(self, sources: Sources) -> None:
+        """Render what these tell from now on."""
+        self._collector.sources = sources
 
     def render(self) -> bytes:
         """The text format, version 0.0.4."""
@@ -47,7 +52,7 @@ class Exposition:
 
 class _GatewayCollector(Collector):
     def __init__(self, sources: Sources, log: Any) -> None:
-        self._sources = sources
+        self.sources = sources
         self._log = log
         self._failed: set[str] = set()
 
@@ -59,7 +64,7 @@ class _GatewayCollector(Collector):
         """Every family of which something is known."""
         for part in (_build, _receiving, _catalog, _delivery, _audit, _spool, _certificates):
             try:
-                yield from list(part(self._sources))
+                yield from list(part(self.sources))
             except (OSError, GatewayError) as error:
                 self._say(part, error)
 

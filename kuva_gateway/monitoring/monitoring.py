@@ -6,10 +6,10 @@ Started before the ports for peers, stopped with the last parts, so that it can 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kuva_gateway import parts
 from kuva_gateway.audit.collector import Collector
@@ -26,6 +26,9 @@ from kuva_gateway.monitoring.sources import Sources
 from kuva_gateway.receiving.reception import Reception
 from kuva_gateway.spool import Spool
 
+if TYPE_CHECKING:
+    from kuva_gateway.monitoring.exposition import Exposition
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
@@ -36,7 +39,7 @@ class Watched:
     indexer: Callable[[], Indexer | None]
     catalog: Callable[[], Catalog | None]
     delivering: Callable[[], Delivering | None]
-    collector: Collector | None
+    collector: Callable[[], Collector | None]
     stopping: Callable[[], bool]
 
 
@@ -48,31 +51,40 @@ class Monitoring:
         self._watched = watched
         self._pulse = pulse
         self._log = log
-        self._overdue_after = {
-            one.name: timedelta(seconds=one.commitment_overdue)
-            for one in configuration.destinations
-            if one.storage_commitment
-        }
+        self._overdue_after = _overdue_after(configuration)
         self._view = CatalogView(self._read, log=log)
         self._listed: tuple[float, tuple[int, datetime | None]] = (float("-inf"), (0, None))
         self.sources = Sources(
-            peers=tuple(peer.name for peer in configuration.peers),
-            destinations=tuple(one.name for one in configuration.destinations),
+            **_of_configuration(configuration),
             spool=watched.spool,
             reception=watched.reception,
             waiting=self._waiting,
             catalog=self._view.look,
             delivering=watched.delivering,
-            collector=watched.collector,
-            certificates=lambda: parts.certificates(configuration),
+            collector=watched.collector(),
             why_not_ready=self.why_not_ready,
         )
+        self._exposition: Exposition | None = None
         self._endpoint = self._make_endpoint()
 
     @property
     def port(self) -> int | None:
         """The port that answers; None: none does."""
         return None if self._endpoint is None else self._endpoint.port
+
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """Make ready for another configuration (the port is the same); what is returned makes it count."""
+
+        def take_on() -> None:
+            self._configuration = configuration
+            self._overdue_after = _overdue_after(configuration)
+            self.sources = replace(
+                self.sources, **_of_configuration(configuration), collector=self._watched.collector()
+            )
+            if self._exposition is not None:
+                self._exposition.follow(self.sources)
+
+        return take_on
 
     def start(self) -> None:
         """Open the port, if there is to be one."""
@@ -107,7 +119,7 @@ class Monitoring:
         # Only a gateway that is asked for figures pays for the library.
         from kuva_gateway.monitoring.exposition import CONTENT_TYPE, Exposition
 
-        exposition = Exposition(self.sources, log=self._log)
+        exposition = self._exposition = Exposition(self.sources, log=self._log)
         return Endpoint(
             where.host,
             where.port,
@@ -145,3 +157,20 @@ class Monitoring:
             found = self._watched.spool.waiting()
             self._listed = (monotonic(), found)
         return found
+
+
+def _of_configuration(configuration: Configuration) -> dict[str, Any]:
+    """What the configuration alone says of the sources."""
+    return {
+        "peers": tuple(peer.name for peer in configuration.peers),
+        "destinations": tuple(one.name for one in configuration.destinations),
+        "certificates": lambda: parts.certificates(configuration),
+    }
+
+
+def _overdue_after(configuration: Configuration) -> dict[str, timedelta]:
+    return {
+        one.name: timedelta(seconds=one.commitment_overdue)
+        for one in configuration.destinations
+        if one.storage_commitment
+    }

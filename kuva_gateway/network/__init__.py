@@ -7,6 +7,7 @@ Promises bounded memory and an absolute deadline for whatever a peer may do or n
 from kuva_gateway.network.acceptor import Acceptor
 from kuva_gateway.network.association import Association, OnEvent
 from kuva_gateway.network.commands import Command
+from kuva_gateway.network.connections import Terms
 from kuva_gateway.network.errors import (
     Aborted,
     AssociationRejected,
@@ -79,6 +80,7 @@ __all__ = [
     "Stopped",
     "StoreAnswer",
     "Target",
+    "Terms",
     "TimedOut",
     "Timers",
     "TlsFailed",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.census import Census
-from kuva_gateway.network.connections import Connections
+from kuva_gateway.network.connections import Connections, Terms
 from kuva_gateway.network.listening import Listening
 from kuva_gateway.network.protocols import Log, Services
 from kuva_gateway.network.records import Listener
@@ -35,17 +35,15 @@ class Acceptor:
         limits: Limits | None = None,
         log: Log | None = None,
     ) -> None:
-        limits = limits or Limits()
-        log = log or NoLog()
-        self.census = Census(limits)
-        self._connections = Connections(
-            [listener.tls for listener in listeners],
-            services,
-            counts=self.census,
+        terms = Terms(
+            tls=[listener.tls for listener in listeners],
+            services=services,
             timers=timers or Timers(),
-            limits=limits,
-            log=log,
+            limits=limits or Limits(),
         )
+        log = log or NoLog()
+        self.census = Census(terms.limits)
+        self._connections = Connections(terms, counts=self.census, log=log)
         self._listening = Listening(listeners, self._connections.take, census=self.census, log=log)
 
     @property
@@ -63,6 +61,11 @@ class Acceptor:
         """
         self._listening.bind()
         self._listening.start()
+
+    def serve_under(self, terms: Terms) -> None:
+        """Serve who connects from now on under other terms; who is connected keeps his own."""
+        self._connections.terms = terms
+        self.census.limits = terms.limits
 
     def associations(self) -> tuple[Association, ...]:
         """The associations that are established now."""

@@ -22,10 +22,10 @@ class Room(Enum):
 
 
 class Census:
-    """The counts of one acceptor."""
+    """The counts of one acceptor. Other ``limits`` hold for who comes from then on."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._lock = threading.Lock()
         self._half_open: Counter[str] = Counter()
         self._peers: Counter[str] = Counter()
@@ -33,9 +33,9 @@ class Census:
     def arrive(self, address: str) -> bool:
         """Count a new connection as half open, unless there are too many of them."""
         with self._lock:
-            if self._half_open.total() >= self._limits.half_open:
+            if self._half_open.total() >= self.limits.half_open:
                 return False
-            if self._half_open[address] >= self._limits.half_open_per_address:
+            if self._half_open[address] >= self.limits.half_open_per_address:
                 return False
             self._half_open[address] += 1
             return True
@@ -50,7 +50,7 @@ class Census:
     def join(self, peer: str, limit: int) -> Room:
         """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
         with self._lock:
-            if self._peers.total() >= self._limits.associations:
+            if self._peers.total() >= self.limits.associations:
                 return Room.FULL
             if self._peers[peer] >= limit:
                 return Room.PEER_FULL

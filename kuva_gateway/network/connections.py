@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 from kuva_gateway.network.association import Association
@@ -19,13 +20,22 @@ from kuva_gateway.network.timers import Limits, Timers
 _LAST_WORDS = 1.0  # seconds for A-ABORT to leave before a connection is cut
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a connection is served under, from its first byte to its last, whatever is agreed with others meanwhile."""
+
+    tls: Sequence[ssl.SSLContext | None]
+    """For each listener its TLS context, None for a plain one."""
+    services: Services
+    timers: Timers
+    limits: Limits
+
+
 class Connections:
-    """Everybody who is connected to this process.
+    """Everybody who is connected to this process. Those to come are served under what :attr:`terms` is then.
 
     Parameters
     ----------
-    tls
-        For each listener its TLS context, None for a plain one.
     ended
         Told of the number of each connection that is over.
     counts
@@ -34,20 +44,14 @@ class Connections:
 
     def __init__(
         self,
-        tls: Sequence[ssl.SSLContext | None],
-        services: Services,
+        terms: Terms,
         *,
         counts: Counts,
-        timers: Timers,
-        limits: Limits,
         log: Log,
         ended: Callable[[int], object] = lambda number: None,
     ) -> None:
-        self._tls = tuple(tls)
-        self.services = services
+        self.terms = terms
         self.counts = counts
-        self.timers = timers
-        self.limits = limits
         self.log = log
         self._ended = ended
         self._incoming: set[Incoming] = set()
@@ -62,7 +66,7 @@ class Connections:
         OSError, RuntimeError
             It is gone already, or no thread can be started; the connection is still the caller's.
         """
-        one = Incoming(self, connection, address, self._tls[listener], number)
+        one = Incoming(self, self.terms, connection, address, listener, number)
         with self._empty:
             self._incoming.add(one)
             draining = self._draining
@@ -102,7 +106,7 @@ class Connections:
             if not self._wait_empty(_LAST_WORDS):
                 for one in everyone:
                     one.cut()
-                self._wait_empty(self.timers.closing)
+                self._wait_empty(self.terms.timers.closing)
         return cut
 
     def forget(self, one: Incoming) -> None:

@@ -40,9 +40,7 @@ from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transpo
 from kuva_gateway.network.wire import fragment_room
 
 if TYPE_CHECKING:
-    import ssl
-
-    from kuva_gateway.network.connections import Connections
+    from kuva_gateway.network.connections import Connections, Terms
 
 # PS3.8 9.3.4 table 9-21.
 _CONGESTION = Rejection(result=2, source=3, reason=1, why="too many associations")
@@ -57,12 +55,13 @@ class Incoming:
     """One connection, from accept to close."""
 
     def __init__(
-        self, house: Connections, connection: socket.socket, address: str, tls: ssl.SSLContext | None, number: int
+        self, house: Connections, terms: Terms, connection: socket.socket, address: str, listener: int, number: int
     ) -> None:
         set_options(connection)
         self._house = house
+        self._terms = terms
         self._connection = connection
-        self._tls = tls
+        self._tls = terms.tls[listener]
         self.address = address
         self.number = number
         self.association: Association | None = None
@@ -78,7 +77,7 @@ class Incoming:
         except NetworkError as error:
             house.log.info("connection_ended", address=self.address, how=str(error))
             if isinstance(error, TlsFailed):
-                house.services.refused(self.address, None, str(error))
+                self._terms.services.refused(self.address, None, str(error))
         except Exception as error:  # a fault here must not go unseen, nor leave the connection counted
             house.log.error("connection_failed", address=self.address, error=type(error).__name__)
         finally:
@@ -116,9 +115,8 @@ class Incoming:
     # -- up to the association -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        house = self._house
         transport = self._transport = self._secure()
-        stream = PduStream(transport, house.limits)
+        stream = PduStream(transport, self._terms.limits)
         try:
             admitted = self._negotiate(transport, stream)
         except NetworkError as error:
@@ -138,23 +136,23 @@ class Incoming:
         except OSError as error:
             raise TlsFailed(f"TLS could not be started: {type(error).__name__}") from None
         transport = TlsTransport(wrapped)
-        transport.handshake(Allowance("handshake", self._house.timers.handshake))
+        transport.handshake(Allowance("handshake", self._terms.timers.handshake))
         return transport
 
     def _refuse(self, transport: Transport, error: NetworkError) -> None:
         """The end of a connection that never became an association (AA-1, AA-2, AA-5)."""
         if not isinstance(error, ProtocolViolation):
             return
-        brief = Allowance("closing", self._house.timers.closing)
+        brief = Allowance("closing", self._terms.timers.closing)
         try:
             transport.send(memoryview(pdus.abort_bytes(error.source, error.reason)), brief)
         except NetworkError:
             return
-        transport.finish(self._house.timers.closing)
+        transport.finish(self._terms.timers.closing)
 
     def _negotiate(self, transport: Transport, stream: PduStream) -> tuple[Association, Admission] | None:
         """Read A-ASSOCIATE-RQ and answer it; None when the answer was A-ASSOCIATE-RJ."""
-        allowance = Allowance("associate", self._house.timers.associate)
+        allowance = Allowance("associate", self._terms.timers.associate)
         stream.wait(allowance)
         kind, length = stream.header(allowance)
         if kind == pdus.ABORT:
@@ -201,10 +199,10 @@ class Incoming:
             return _PROTOCOL
         if proposal.application_context != APPLICATION_CONTEXT:
             return _CONTEXT_NAME
-        if not 1 <= len(request.contexts) <= min(MOST_CONTEXTS, house.limits.contexts):
+        if not 1 <= len(request.contexts) <= min(MOST_CONTEXTS, self._terms.limits.contexts):
             raise ProtocolViolation("no presentation context, or too many", reason=pdus.INVALID_PARAMETER_VALUE)
         try:
-            decision = house.services.admit(request)
+            decision = self._terms.services.admit(request)
         except Exception as error:
             house.log.error("admission_failed", address=self.address, error=type(error).__name__)
             return _FAULT
@@ -225,10 +223,10 @@ class Incoming:
             source=why.source,
             reason=why.reason,
         )
-        house.services.refused(self.address, request, why.why)
-        brief = Allowance("associate", house.timers.associate)
+        self._terms.services.refused(self.address, request, why.why)
+        brief = Allowance("associate", self._terms.timers.associate)
         transport.send(memoryview(pdus.reject_bytes(why.result, why.source, why.reason)), brief)
-        transport.finish(house.timers.closing)
+        transport.finish(self._terms.timers.closing)
 
     def _accept(
         self,
@@ -239,7 +237,6 @@ class Incoming:
         proposal: Proposal,
         admission: Admission,
     ) -> Association:
-        house = self._house
         answers: dict[int, Answer] = {context.id: admission.accept(context) for context in request.contexts}
         accepted, roles, extended = agree_as_acceptor(request.contexts, proposal, answers)
         association = Association(
@@ -251,8 +248,8 @@ class Incoming:
             address=self.address,
             contexts=accepted,
             room=fragment_room(proposal.maximum_length),
-            timers=house.timers,
-            limits=house.limits,
+            timers=self._terms.timers,
+            limits=self._terms.limits,
             number=self.number,
             certificate_subject=request.certificate_subject,
             user_identity=request.user_identity,
@@ -261,12 +258,12 @@ class Incoming:
             body,
             answers,
             roles=roles,
-            length=house.limits.pdu_length,
+            length=self._terms.limits.pdu_length,
             identity=admission.user_identity_response,
             extended=extended,
         )
         self._arrived()
-        association.write(reply, Allowance("associate", house.timers.associate))
+        association.write(reply, Allowance("associate", self._terms.timers.associate))
         return association
 
     # -- the association -----------------------------------------------------------------------------------------
@@ -278,14 +275,14 @@ class Incoming:
             association.interrupt(_stopped(), finish_message=True)
         error: NetworkError = Stopped("the gateway failed", source=pdus.BY_PROVIDER)
         try:
-            Service(association, house.services, house.log).run()
+            Service(association, self._terms.services, house.log).run()
         except NetworkError as ended:
             error = ended
         finally:
             association.over = True
             house.counts.leave(admission.peer)
             try:
-                house.services.closed(association, ending(error))
+                self._terms.services.closed(association, ending(error))
             finally:
                 association.end(error)
 

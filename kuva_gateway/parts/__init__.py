@@ -6,7 +6,16 @@ the catalog.
 """
 
 from kuva_gateway.parts.auditing import audit_collector, audit_folder, audit_source, audit_writer, tell_audit
-from kuva_gateway.parts.calling import call_peer, client_tls, echo_target, limits, make_callee, server_tls, timers
+from kuva_gateway.parts.calling import (
+    call_peer,
+    calling_depends_on,
+    client_tls,
+    echo_target,
+    limits,
+    make_callee,
+    server_tls,
+    timers,
+)
 from kuva_gateway.parts.checking import check_configuration, unlisted_codes
 from kuva_gateway.parts.expiring import certificates
 from kuva_gateway.parts.judging import (
@@ -26,6 +35,7 @@ from kuva_gateway.parts.judging import (
     practice,
     rejecters,
 )
+from kuva_gateway.parts.outside import outside_files
 from kuva_gateway.parts.state import (
     CATALOG_FILE,
     RESTORING,
@@ -48,6 +58,7 @@ __all__ = [
     "audit_source",
     "audit_writer",
     "call_peer",
+    "calling_depends_on",
     "catalog_path",
     "certificates",
     "check_configuration",
@@ -72,6 +83,7 @@ __all__ = [
     "make_today",
     "open_catalog",
     "open_spool",
+    "outside_files",
     "practice",
     "rejecters",
     "server_tls",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import DeferredError, RefusedError
+from kuva_gateway.parts.outside import outside_files
 
 if TYPE_CHECKING:
     import ssl
 
-    from kuva_gateway.config import Peer
+    from kuva_gateway.config import Destination, Peer
     from kuva_gateway.forward.call import Call
     from kuva_gateway.network import Limits, Timers
 
@@ -73,6 +74,20 @@ def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
         None if own.certificate is None else configuration.path(own.certificate),
         None if own.key is None else configuration.path(own.key),
     )
+
+
+def calling_depends_on(configuration: Configuration) -> Callable[[Destination], str]:
+    """All that calling a destination depends on, as text: when that is the same, nothing about it has changed."""
+    shared = configuration.model_dump_json(include={"ae_title", "timezone", "language", "timers", "limits"})
+    keepers = sorted((peer.name, peer.register_keeper) for peer in configuration.peers if peer.register_keeper)
+    files = sorted(one for one in outside_files(configuration).items() if one[0].startswith("tls."))
+
+    def depends(destination: Destination) -> str:
+        secured = files if destination.tls else None
+        named = keepers if destination.calling_ae_titles else None
+        return repr((destination.model_dump_json(), shared, secured, named))
+
+    return depends
 
 
 def call_peer(configuration: Configuration, peer: Peer) -> Call | None:

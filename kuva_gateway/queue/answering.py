@@ -19,7 +19,7 @@ from kuva_gateway.catalog import commitment_requests as requests
 from kuva_gateway.catalog.commitment_requests import Reference, RequestRecord, StoredObject, Taken
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.dicom import statuses
-from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.forward.call import Call
 from kuva_gateway.forward.outcome import Outcome, classify
 from kuva_gateway.forward.references import Result
@@ -82,6 +82,10 @@ class Answering:
         self._open: dict[str, Association] = {}
         self._stopping = threading.Event()
 
+    def follow(self, askers: Mapping[str, Asker]) -> None:
+        """Answer these from now on; what peers that are gone asked for is given up when it is due."""
+        self._askers = askers
+
     # -- from the associations of peers ------------------------------------------------------------------------------
 
     def take(self, peer: str, transaction_uid: str, references: Sequence[Reference]) -> str:
@@ -93,8 +97,12 @@ class Answering:
         ------
         CatalogUnavailableError
             It cannot be written now: nothing was promised.
+        DeferredError
+            The peer was taken out of the configuration while its association lasted.
         """
-        asker = self._askers[peer]
+        asker = self._askers.get(peer)
+        if asker is None:
+            raise DeferredError(NO_PEER)
         taken = requests.take(self._catalog, peer, transaction_uid, references, self._now() + SAME_ASSOCIATION)
         self._log.info(
             "commitment requested",
@@ -184,8 +192,8 @@ class Answering:
         """The request with its report made; None: it cannot be made yet."""
         if record.judged_at is not None:
             return record
-        asker, now = self._askers[record.peer], self._now()
-        if not self._indexed(record.asked_at):
+        asker, now = self._askers.get(record.peer), self._now()
+        if asker is None or not self._indexed(record.asked_at):
             return None
         found = requests.stored(self._catalog, [uid for _, uid in record.references])
         overdue = now > record.asked_at + asker.give_up_after

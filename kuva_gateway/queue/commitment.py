@@ -40,6 +40,16 @@ LOOK_EVERY = 5.0  # seconds between looks although nobody woke the asker
 NOT_OFFERED = "no-commitment"
 
 
+class _Asker:
+    """The thread that asks one destination."""
+
+    def __init__(self, lane: Lane, run: Callable[[_Asker], None]) -> None:
+        self.lane = lane
+        self.woken = threading.Event()
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=run, args=(self,), name=f"commitment {lane.name}")
+
+
 class Commitments:
     """Asks every destination that offers it. ``resent`` is told of a destination that has entries due again."""
 
@@ -69,34 +79,52 @@ class Commitments:
         self._elsewhere: set[str] = set()  # destinations that report on associations of their own
         self._vain: dict[int, int] = {}  # how often in a row an entry's instances were not committed
         self._stopping = threading.Event()
-        self._woken: dict[str, threading.Event] = {}
-        self._threads: list[threading.Thread] = []
+        self._askers: dict[str, _Asker] = {}
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
     def start(self, lanes: Iterable[Lane]) -> None:
         """Begin to ask the destinations that offer commitment."""
-        self._lanes = {lane.name: lane for lane in lanes}
-        asked = [lane for lane in self._lanes.values() if lane.commitment]
-        self._woken = {lane.name: threading.Event() for lane in asked}
-        self._threads = [
-            threading.Thread(target=self._run, args=(lane,), name=f"commitment {lane.name}") for lane in asked
-        ]
-        for thread in self._threads:
-            thread.start()
+        for lane in lanes:
+            self.begin(lane)
+
+    def begin(self, lane: Lane) -> None:
+        """Begin to ask one destination more, if it offers commitment."""
+        self._lanes[lane.name] = lane
+        if lane.commitment:
+            asker = self._askers[lane.name] = _Asker(lane, self._run)
+            asker.thread.start()
+
+    def leave(self, destination: str) -> None:
+        """Ask this destination no more."""
+        asker = self._askers.get(destination)
+        if asker is not None:
+            asker.stopping.set()
+            asker.woken.set()
+
+    def has_left(self, destination: str, within: float = 0.0) -> bool:
+        """Whether nobody asks this destination any more, waiting so many seconds for it."""
+        asker = self._askers.get(destination)
+        if asker is not None:
+            asker.thread.join(within)
+            if asker.thread.is_alive():
+                return False
+            del self._askers[destination]
+        self._lanes.pop(destination, None)
+        return True
 
     def wake(self, destination: str | None = None) -> None:
         """Something may be due to be asked (None: anywhere)."""
-        for name, event in self._woken.items():
+        for name, asker in list(self._askers.items()):
             if destination in (None, name):
-                event.set()
+                asker.woken.set()
 
     def stop(self) -> None:
         """Ask no more; returns when the threads have ended, at most one short wait for results later."""
         self._stopping.set()
         self.wake()
-        for thread in self._threads:
-            thread.join()
+        for asker in list(self._askers.values()):
+            asker.thread.join()
 
     def plan(self, entry: EntryRecord, since: datetime) -> None:
         """Write down that everything of a delivered entry that is not committed is due to be asked about.
@@ -140,9 +168,9 @@ class Commitments:
                 self._ask(lane, call, questions, wait=lane.commitment_wait.total_seconds())
         return sum(len(questions) for _, questions in grouped.values())
 
-    def _run(self, lane: Lane) -> None:
-        woken = self._woken[lane.name]
-        while not self._stopping.is_set():
+    def _run(self, asker: _Asker) -> None:
+        lane, woken = asker.lane, asker.woken
+        while not (self._stopping.is_set() or asker.stopping.is_set()):
             try:
                 asked = self.ask_due(lane)
             except CatalogUnavailableError as error:

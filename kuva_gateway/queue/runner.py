@@ -12,6 +12,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kuva_gateway.catalog import entries
@@ -19,6 +20,7 @@ from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.attempt import Attempt, Tools
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.window import CLOSED
+from kuva_gateway.validation.findings import Language
 
 LEASE = timedelta(seconds=30)
 LOOK_EVERY = 30.0  # seconds between looks although nobody woke the worker
@@ -29,7 +31,7 @@ SHORTEST = 0.01  # seconds, so that a clock which stands still does not make a w
 
 
 class Runner:
-    """Delivers entries to all destinations until stopped; ``tools.stopping`` is set by :meth:`stop`."""
+    """Delivers entries to all destinations until stopped; destinations may come and go meanwhile."""
 
     def __init__(self, lanes: Sequence[Lane], tools: Tools) -> None:
         self._tools = tools
@@ -37,18 +39,40 @@ class Runner:
 
     def start(self) -> None:
         """Begin to deliver."""
-        for workers in self._lanes.values():
+        for workers in list(self._lanes.values()):
             workers.start()
+
+    def begin(self, lane: Lane, *, language: Language) -> None:
+        """Begin to deliver to one destination more."""
+        workers = self._lanes[lane.name] = LaneWorkers(lane, replace(self._tools, language=language))
+        workers.start()
+
+    def leave(self, destination: str) -> None:
+        """Deliver no more to this destination: the instances in hand are finished, their entries given back."""
+        workers = self._lanes.get(destination)
+        if workers is not None:
+            workers.stop()
+
+    def has_left(self, destination: str, within: float = 0.0) -> bool:
+        """Whether nobody delivers to this destination any more, waiting so many seconds for it."""
+        workers = self._lanes.get(destination)
+        if workers is None:
+            return True
+        workers.join(time.monotonic() + within)
+        if workers.alive:
+            return False
+        del self._lanes[destination]
+        return True
 
     def wake(self, destination: str | None = None) -> None:
         """Something may be due at ``destination`` (None: anywhere): look now."""
-        for name, workers in self._lanes.items():
+        for name, workers in list(self._lanes.items()):
             if destination in (None, name):
                 workers.wake()
 
     def tick(self) -> None:
         """Write marks that waited long enough, and renew leases; to be called every second or so."""
-        for workers in self._lanes.values():
+        for workers in list(self._lanes.values()):
             workers.tick()
 
     def stop(self, timeout: float | None = None) -> None:
@@ -56,14 +80,15 @@ class Runner:
 
         After ``timeout`` seconds (None: never) the associations that are still open are aborted.
         """
-        self._tools.stopping.set()
-        self.wake()
+        lanes = list(self._lanes.values())
+        for workers in lanes:
+            workers.stop()
         deadline = None if timeout is None else time.monotonic() + timeout
-        for workers in self._lanes.values():
+        for workers in lanes:
             workers.join(deadline)
-        for workers in self._lanes.values():
+        for workers in lanes:
             workers.abort()
-        for workers in self._lanes.values():
+        for workers in lanes:
             workers.join(None)
 
 
@@ -72,7 +97,7 @@ class LaneWorkers:
 
     def __init__(self, lane: Lane, tools: Tools) -> None:
         self._lane = lane
-        self._tools = tools
+        self._tools = tools = replace(tools, stopping=threading.Event())
         self._changed = threading.Condition()
         self._wakes = 0
         self._opens: datetime | None = None  # when its hours begin, while they are over
@@ -87,6 +112,16 @@ class LaneWorkers:
         """Start the threads."""
         for thread in self._threads:
             thread.start()
+
+    def stop(self) -> None:
+        """Let the threads end when they have finished the instances in hand."""
+        self._tools.stopping.set()
+        self.wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a thread runs."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def join(self, deadline: float | None) -> None:
         """Wait until the threads have ended, or the monotonic clock shows ``deadline``."""

@@ -59,20 +59,43 @@ class Wakeups:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
+        self._ticks = dict(ticks)
+        self._executors = set(ticks)
         for name, tick in ticks.items():
-            self._scheduler.add_job(
-                self._run, "interval", seconds=tick.every, id=name, executor=name, args=(name, tick.call)
-            )
+            self._add(name, tick)
 
     def start(self) -> None:
         """Begin to call; the first calls come after their first interval."""
         self._scheduler.start()
+
+    def renew(self, ticks: Mapping[str, Tick]) -> None:
+        """Call these instead from now on; a call that is under way ends, and the next one of its name waits for it."""
+        for name in self._ticks.keys() - ticks.keys():
+            self._scheduler.remove_job(name)
+        for name, tick in ticks.items():
+            known = self._ticks.get(name)
+            if known is None:
+                if name not in self._executors:
+                    self._scheduler.add_executor(_OneThread(name), name)
+                    self._executors.add(name)
+                self._add(name, tick)
+                continue
+            if known.call != tick.call:
+                self._scheduler.modify_job(name, args=(name, tick.call))
+            if known.every != tick.every:
+                self._scheduler.reschedule_job(name, trigger="interval", seconds=tick.every)
+        self._ticks = dict(ticks)
 
     def stop(self) -> None:
         """Call no more, and return when the calls that were under way have returned."""
         self._stopping.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def _add(self, name: str, tick: Tick) -> None:
+        self._scheduler.add_job(
+            self._run, "interval", seconds=tick.every, id=name, executor=name, args=(name, tick.call)
+        )
 
     def _run(self, name: str, call: Callable[[], object]) -> None:
         if self._stopping.is_set():

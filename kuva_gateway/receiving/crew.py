@@ -135,6 +135,22 @@ class Crew:
         for member in self._members:
             member.keep_out(sop_instances)
 
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """See :class:`~kuva_gateway.receiving.reception.Reception`.
+
+        A process that dies meanwhile is no obstacle: its successor begins with what counts then.
+        """
+        pickled = pickle.dumps(configuration)
+        for member in self._members:
+            member.prepare(pickled)
+
+        def take_on() -> None:
+            self.census.limits = parts.limits(configuration)
+            for member in self._members:
+                member.take_on(pickled)
+
+        return take_on
+
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._stopping = True

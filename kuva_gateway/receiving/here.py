@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from kuva_gateway import log, parts
@@ -9,7 +10,8 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.acceptor import Acceptor
 from kuva_gateway.receiving.reception import Hooks, Receivers
-from kuva_gateway.receiving.services import listeners, make_lookup, make_services
+from kuva_gateway.receiving.services import listeners
+from kuva_gateway.receiving.serving import Serving
 from kuva_gateway.spool import Spool
 
 
@@ -17,24 +19,24 @@ class Here:
     """A :class:`~kuva_gateway.receiving.reception.Reception` without processes of its own."""
 
     def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
-        self._lookup = make_lookup(configuration, hooks.wait_indexed)
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._tally = Tally()
-        self._services = make_services(
+        self._serving = Serving(
             configuration,
             spool,
-            hooks.on_receipt,
-            hooks.on_commitment_result,
-            hooks.commitment_requests,
-            self._lookup,
-            self._audit,
-            self._tally,
+            on_receipt=hooks.on_receipt,
+            on_commitment_result=hooks.on_commitment_result,
+            commitment_requests=hooks.commitment_requests,
+            wait_indexed=hooks.wait_indexed,
+            audit=self._audit,
+            tally=self._tally,
         )
+        terms = self._serving.terms
         self._acceptor = Acceptor(
             listeners(configuration),
-            self._services,
-            timers=parts.timers(configuration),
-            limits=parts.limits(configuration),
+            terms.services,
+            timers=terms.timers,
+            limits=terms.limits,
             log=log.get_logger("network"),
         )
 
@@ -69,7 +71,7 @@ class Here:
 
     def in_flight(self, study_uid: str) -> bool:
         """Whether an association that stored into the study is in the middle of a message."""
-        return self._services.in_flight(study_uid)
+        return self._serving.in_flight(study_uid)
 
     def told_until(self, moment: datetime) -> bool:
         """Always: ``on_receipt`` is called on the association's thread, before the acknowledgement."""
@@ -77,10 +79,20 @@ class Here:
 
     def keep_out(self, sop_instances: frozenset[str]) -> None:
         """Refuse instances with these UIDs from now on (A771), and no others."""
-        self._services.keep_out(sop_instances)
+        self._serving.keep_out(sop_instances)
+
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """See :class:`~kuva_gateway.receiving.reception.Reception`."""
+        terms = self._serving.make(configuration)
+
+        def take_on() -> None:
+            self._serving.take_on(configuration, terms)
+            self._acceptor.serve_under(terms)
+
+        return take_on
 
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._acceptor.drain(timeout)
         self._audit.close()
-        self._lookup.close()
+        self._serving.close()

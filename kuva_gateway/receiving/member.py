@@ -21,7 +21,7 @@ import kuva_gateway
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.metrics.tally import SharedMemory, Tally
 from kuva_gateway.network.census import Room
-from kuva_gateway.receiving.channel import Channel, write_frame
+from kuva_gateway.receiving.channel import GONE, Channel, write_frame
 from kuva_gateway.receiving.handover import hand_over
 from kuva_gateway.receiving.requests import REQUESTS, answerers
 
@@ -35,6 +35,8 @@ ENDING = 5.0  # seconds from a process's last word to its end
 APART = frozenset({"commitment", "indexed", *REQUESTS})
 QUESTION_PATIENCE = 2.0
 """Seconds for a process to say what it has in hand."""
+PREPARING = 30.0
+"""Seconds for a process to make ready for another configuration; one that was just started begins with less."""
 
 
 class Member:
@@ -43,7 +45,8 @@ class Member:
     def __init__(self, number: int, crew: Crew, configuration: bytes, log: Any) -> None:
         self._number = number
         self._crew = crew
-        self._configuration = configuration
+        self._configuration = configuration  # pickled; successors begin with it
+        self._sent = configuration  # what the process that there is was told last
         self._log = log
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -108,18 +111,36 @@ class Member:
 
     def keep_out(self, sop_instances: frozenset[str]) -> None:
         """Refuse these from now on; a process that is not there yet is told when it is ready."""
+        self._tell("keep_out", sop_instances)
+
+    def prepare(self, configuration: bytes) -> None:
+        """Let the process make ready for another configuration; DeferredError when it cannot, or does not answer."""
         channel = self._channel
         if channel is not None:
-            with contextlib.suppress(DeferredError):
-                channel.tell("keep_out", sop_instances)
+            try:
+                channel.ask("prepare", configuration, timeout=PREPARING)
+            except DeferredError as error:
+                if str(error) != GONE:
+                    raise DeferredError(f"receiving process {self._number}: {error}") from error
+
+    def take_on(self, configuration: bytes) -> None:
+        """Let it, and its successors, serve who connects from now on under the configuration that was prepared."""
+        self._configuration = configuration
+        channel = self._channel
+        if channel is None:
+            return
+        self._sent = configuration
+        try:
+            channel.ask("take_on", configuration, timeout=PREPARING)
+        except DeferredError as error:
+            self._log.error(
+                "a receiving process did not take on the configuration", number=self._number, why=str(error)
+            )
 
     def drain(self, timeout: float) -> None:
         """Let it finish and end, without a successor."""
         self._stopping.set()
-        channel = self._channel
-        if channel is not None:
-            with contextlib.suppress(DeferredError):
-                channel.tell("drain", timeout)
+        self._tell("drain", timeout)
 
     def join(self, seconds: float) -> None:
         """Wait for its end; kill it when it does not come."""
@@ -134,6 +155,12 @@ class Member:
     def close(self) -> None:
         """There will be no process any more."""
         self._counts.close()
+
+    def _tell(self, name: str, *arguments: object) -> None:
+        channel = self._channel
+        if channel is not None:
+            with contextlib.suppress(DeferredError):
+                channel.tell(name, *arguments)
 
     # -- the thread -------------------------------------------------------------------------------------------------
 
@@ -162,9 +189,11 @@ class Member:
             theirs.close()
             take.close()
             self._process, self._handover = process, give
-            channel = self._channel = Channel(ours, self._answerers(), apart=APART)
+            channel = Channel(ours, self._answerers(), apart=APART)
+            self._sent = self._configuration
             with contextlib.suppress(OSError, DeferredError):
-                write_frame(ours, self._configuration)
+                write_frame(ours, self._sent)
+                self._channel = channel  # nothing is said before the first frame
                 if self._stopping.is_set():  # asked to drain just before there was a channel
                     channel.tell("drain", 0.0)
             channel.run()
@@ -214,6 +243,10 @@ class Member:
         }
 
     def _on_ready(self) -> None:
+        if self._sent is not self._configuration:  # another one counts since it was started; it will be ready again
+            self._sent = self._configuration
+            self._tell("take_on", self._sent)
+            return
         if self._crew.kept_out:
             self.keep_out(self._crew.kept_out)
         self.ready = True

@@ -20,15 +20,15 @@ from functools import partial
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.errors import DeferredError
+from kuva_gateway.errors import DeferredError, GatewayError
 from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.census import Room
-from kuva_gateway.network.connections import Connections
+from kuva_gateway.network.connections import Connections, Terms
 from kuva_gateway.receiving.channel import Channel, read_frame
 from kuva_gateway.receiving.handover import receive_connection
 from kuva_gateway.receiving.notices import write_notice
 from kuva_gateway.receiving.requests import RequestsToDaemon
-from kuva_gateway.receiving.services import listeners, make_lookup, make_services
+from kuva_gateway.receiving.serving import Serving
 from kuva_gateway.spool import Arrival
 
 _PR_SET_PDEATHSIG = 1
@@ -73,29 +73,33 @@ class Process:
         self._handover = handover
         self._channel = channel = Channel(
             words,
-            {"ping": lambda: True, "in_flight": self._in_flight, "keep_out": self._keep_out, "drain": self._drain},
-            apart=frozenset({"drain"}),
+            {
+                "ping": lambda: True,
+                "in_flight": self._in_flight,
+                "keep_out": self._keep_out,
+                "prepare": self._prepare,
+                "take_on": self._take_on,
+                "drain": self._drain,
+            },
+            apart=frozenset({"prepare", "drain"}),
         )
         self._drained = threading.Event()
         self._log = log.get_logger("network")
-        self._spool = parts.open_spool(configuration)
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
-        self._services = make_services(
+        self._serving = Serving(
             configuration,
-            self._spool,
-            self._on_receipt,
-            self._on_commitment_result,
-            RequestsToDaemon(channel, timeout=PATIENCE),
-            make_lookup(configuration, self._wait_indexed),
-            self._audit,
-            tally,
+            parts.open_spool(configuration),
+            on_receipt=self._on_receipt,
+            on_commitment_result=self._on_commitment_result,
+            commitment_requests=RequestsToDaemon(channel, timeout=PATIENCE),
+            wait_indexed=self._wait_indexed,
+            audit=self._audit,
+            tally=tally,
         )
+        self._prepared: tuple[bytes, Configuration, Terms] | None = None
         self._connections = Connections(
-            [listener.tls for listener in listeners(configuration)],
-            self._services,
+            self._serving.terms,
             counts=DaemonCounts(channel),
-            timers=parts.timers(configuration),
-            limits=parts.limits(configuration),
             log=self._log,
             ended=partial(_mention, channel, "ended"),
         )
@@ -126,10 +130,40 @@ class Process:
                 _mention(self._channel, "ended", number)
 
     def _in_flight(self, study_uid: str) -> bool:
-        return self._services.in_flight(study_uid)
+        return self._serving.in_flight(study_uid)
 
     def _keep_out(self, sop_instances: frozenset[str]) -> None:
-        self._services.keep_out(sop_instances)
+        self._serving.keep_out(sop_instances)
+
+    def _prepare(self, pickled: bytes) -> None:
+        """Make everything that another configuration needs, so that taking it on cannot fail."""
+        configuration: Configuration = pickle.loads(pickled)
+        try:
+            self._prepared = pickled, configuration, self._serving.make(configuration)
+        except DeferredError:
+            raise
+        except GatewayError as error:
+            raise DeferredError(str(error)) from None
+
+    def _take_on(self, pickled: bytes) -> None:
+        """Serve who connects from now on under another configuration.
+
+        One that this process did not prepare was taken on just before the process came: without it there is nothing to
+        serve under, and a successor begins with it.
+        """
+        if self._prepared is None or self._prepared[0] != pickled:
+            try:
+                self._prepare(pickled)
+            except Exception:
+                self._log.error("a receiving process cannot take on the configuration", exc_info=True)
+                os._exit(1)
+        assert self._prepared is not None
+        _, configuration, terms = self._prepared
+        self._prepared = None
+        self._serving.take_on(configuration, terms)
+        self._connections.terms = terms
+        log.configure(form=configuration.log.format, level=configuration.log.level)
+        _mention(self._channel, "ready")
 
     def _drain(self, timeout: float) -> None:
         """Finish what is being received; the process ends when that is done."""

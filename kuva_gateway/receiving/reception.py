@@ -80,6 +80,17 @@ class Reception(Protocol):
     def keep_out(self, sop_instances: frozenset[str]) -> None:
         """Refuse instances with these UIDs from now on (A771), and no others."""
 
+    def prepare(self, configuration: Configuration) -> Callable[[], None]:
+        """Make ready for another configuration, whose listeners are the same; what is returned makes it count.
+
+        It counts for who connects from then on; associations that are there end under their own.
+
+        Raises
+        ------
+        GatewayError
+            It cannot be taken on (a file that cannot be used, a process that does not answer); nothing has changed.
+        """
+
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else within ``timeout`` seconds and a few."""
 

@@ -66,6 +66,10 @@ class Lookup:
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
 
+    def follow(self, *, may_see: Callable[[Catalog, str], Condition], barrier: float) -> None:
+        """Answer by these from now on; the catalog stays the same."""
+        self._may_see, self._barrier = may_see, barrier
+
     def wait(self, begun: datetime) -> Response | None:
         """Wait for everything acknowledged before ``begun``; the refusal (A700), or None when it is there."""
         try:

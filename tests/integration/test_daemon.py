@@ -63,7 +63,7 @@ class Site:
     @contextmanager
     def daemon(self) -> Iterator[Daemon]:
         """The daemon, running in this process."""
-        daemon = Daemon(load(self.config), threading.Event())
+        daemon = Daemon(load(self.config), threading.Event(), self.config)
         try:
             daemon.start()
             yield daemon
@@ -192,7 +192,7 @@ def test_entries_are_held_released_cancelled_and_not_retried_twice(site: Site) -
 
 def test_a_second_daemon_is_refused(site: Site) -> None:
     with site.daemon():
-        second = Daemon(load(site.config), threading.Event())
+        second = Daemon(load(site.config), threading.Event(), site.config)
         with pytest.raises(BusyError, match="in use by process"):
             second.start()
         second.stop()
@@ -295,7 +295,7 @@ def test_receiving_starts_while_the_catalog_is_away_and_is_indexed_when_it_is_ba
     holder = sqlite3.connect(site.state / "catalog.sqlite", check_same_thread=False)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
-    daemon = Daemon(load(site.config), threading.Event())
+    daemon = Daemon(load(site.config), threading.Event(), site.config)
     starting = threading.Thread(target=daemon.start)
     starting.start()
     try:

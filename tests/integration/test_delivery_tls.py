@@ -105,7 +105,7 @@ def _made(folder: Path) -> Path:
 
 
 def _start(stack: ExitStack, config: Path) -> None:
-    daemon = Daemon(load(config), threading.Event())
+    daemon = Daemon(load(config), threading.Event(), config)
     stack.callback(daemon.stop)
     daemon.start()
 

@@ -62,7 +62,7 @@ MAP_01 = Rule(
         "Paikalliset tutkimuskoodit lähettäjältä, jolla on code_mapping, kun tutkimuksella ei ole kansallista koodia.",
     ),
     remedy=Text(
-        "Add the code to the peer's mapping file and restart the gateway, or amend the study (studies amend).",
+        "Add the code to the peer's mapping file and reload (config reload), or amend the study (studies amend).",
         "Lisää koodi lähettäjän koodikarttaan ja käynnistä yhdyskäytävä uudelleen, tai oikaise tutkimus (studies"
         " amend).",
     ),
