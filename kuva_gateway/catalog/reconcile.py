@@ -83,9 +83,12 @@ def _plan_some(catalog: Catalog, ids: Sequence[int], destinations: Sequence[Dest
 
 
 def _mark_orphans(catalog: Catalog, destinations: Sequence[DestinationPlan]) -> int:
-    """Entries for destinations that are no more: nobody delivers them, and no study waits for them."""
+    """Entries for destinations that are no more: nobody delivers them, no study waits for them, and none rests."""
     names = {plan.name for plan in destinations}
     with catalog.write() as session:
+        for row in session.rows("SELECT name FROM destinations"):
+            if row["name"] not in names:
+                session.execute("DELETE FROM destinations WHERE name = ?", row["name"])
         rows = session.rows(f"SELECT id, study_id, destination, required, last_error FROM entries WHERE {_UNFINISHED}")
         orphans = [row for row in rows if row["destination"] not in names and not _is_marked(row)]
         for row in orphans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.reconcile import Reconciled, reconcile
@@ -50,3 +51,12 @@ def test_archived_studies_are_left_alone(hospital: Hospital) -> None:
     assert hospital.state() == "archived"
     assert reconcile(hospital.catalog, (ARCHIVE, COPY)).planned == 0
     assert len(studies.show(hospital.catalog, "1.2.1")["entries"]) == 1
+
+
+def test_a_destination_that_was_taken_away_while_it_rested_rests_no_more(hospital: Hospital) -> None:
+    later = hospital.catalog.now() + timedelta(hours=1)
+    for name in ("archive", "gone"):
+        entries.rest(hospital.catalog, name, later, "unreachable", "no connection")
+    reconcile(hospital.catalog, [ARCHIVE])
+    assert entries.destination_state(hospital.catalog, "gone").resting_until is None
+    assert entries.destination_state(hospital.catalog, ARCHIVE.name).resting_until == later
