@@ -106,6 +106,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site.new_certificate()
     site.write()
     with gateway:
+        wait_until(lambda: site.lines("started"), what="the control socket")
         yield site
 
 

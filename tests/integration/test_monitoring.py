@@ -51,7 +51,7 @@ def running(folder: Path) -> Iterator[Daemon]:
     """The daemon in this process."""
     path = folder / "kuva-gateway.yaml"
     path.write_text(yaml.safe_dump(CONFIGURATION))
-    daemon = Daemon(load(path), threading.Event())
+    daemon = Daemon(load(path), threading.Event(), path)
     try:
         daemon.start()
         yield daemon
