@@ -31,7 +31,8 @@ from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
-from kuva_gateway.monitoring import Monitoring, Pulse, Watched
+from kuva_gateway.monitoring.health import Pulse
+from kuva_gateway.monitoring.monitoring import Monitoring, Watched
 from kuva_gateway.queue.answering import WhenThere
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Reception, reception
@@ -341,6 +342,7 @@ class Daemon:
             "pid": os.getpid(),
             "associations": self._reception.associations if self._reception is not None else 0,
             "arrivals_pending": self._indexer.pending if self._indexer is not None else None,
+            "not_ready": self._monitoring.why_not_ready() if self._monitoring is not None else "",
         }
 
     # -- another configuration -------------------------------------------------------------------------------------

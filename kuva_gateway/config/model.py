@@ -270,6 +270,21 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65535)] | None = 9108
 
 
+class Alerts(Section):
+    """Who is told of alerts where nobody watches the figures, and when waiting is too long."""
+
+    command: tuple[str, ...] | None = None
+    held_for: Duration = 86400.0
+    unarchived_for: Duration = 3 * 86400.0
+
+    @field_validator("command")
+    @classmethod
+    def _a_program(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if command is not None and not (command and command[0].startswith("/")):
+            raise ValueError("expected a list: the program's whole path, then its arguments")
+        return command
+
+
 class Log(Section):
     """What is written about what happens: lines for people on a terminal, JSON elsewhere."""
 
@@ -309,6 +324,7 @@ class Configuration(Section):
     retention: Retention = Retention()
     audit: Audit = Audit()
     metrics: Metrics = Metrics()
+    alerts: Alerts = Alerts()
     log: Log = Log()
 
     @field_validator("timezone")

@@ -5,9 +5,11 @@ Started before the ports for peers, stopped with the last parts, so that it can 
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,22 @@ from kuva_gateway.catalog.figures import CatalogFigures, figures
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.config import Configuration
 from kuva_gateway.delivering import Delivering
-from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.errors import CatalogUnavailableError, GatewayError
 from kuva_gateway.metrics.endpoint import Endpoint, Page
+from kuva_gateway.monitoring.alerts import raised
 from kuva_gateway.monitoring.catalog_view import FRESH, CatalogView
 from kuva_gateway.monitoring.health import Pulse
+from kuva_gateway.monitoring.situation import Situation
 from kuva_gateway.monitoring.sources import Sources
+from kuva_gateway.monitoring.telling import Telling
 from kuva_gateway.receiving.reception import Reception
 from kuva_gateway.spool import Spool
 
 if TYPE_CHECKING:
     from kuva_gateway.monitoring.exposition import Exposition
+
+LOOK_EVERY = 60.0
+"""Seconds between looks for alerts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,7 @@ class Monitoring:
         self._watched = watched
         self._pulse = pulse
         self._log = log
-        self._overdue_after = _overdue_after(configuration)
+        self._overdue_after = parts.overdue_after(configuration)
         self._view = CatalogView(self._read, log=log)
         self._listed: tuple[float, tuple[int, datetime | None]] = (float("-inf"), (0, None))
         self.sources = Sources(
@@ -66,6 +74,8 @@ class Monitoring:
         )
         self._exposition: Exposition | None = None
         self._endpoint = self._make_endpoint()
+        self._stopped = threading.Event()
+        self._alerting = threading.Thread(target=self._tell, name="alerts", daemon=True)
 
     @property
     def port(self) -> int | None:
@@ -77,7 +87,7 @@ class Monitoring:
 
         def take_on() -> None:
             self._configuration = configuration
-            self._overdue_after = _overdue_after(configuration)
+            self._overdue_after = parts.overdue_after(configuration)
             self.sources = replace(
                 self.sources, **_of_configuration(configuration), collector=self._watched.collector()
             )
@@ -87,12 +97,16 @@ class Monitoring:
         return take_on
 
     def start(self) -> None:
-        """Open the port, if there is to be one."""
+        """Open the port, if there is to be one, and look for alerts."""
         if self._endpoint is not None:
             self._endpoint.start()
+        self._alerting.start()
 
     def stop(self) -> None:
         """Close the port; no thread is left unless the database hangs."""
+        self._stopped.set()
+        if self._alerting.ident is not None:
+            self._alerting.join()
         if self._endpoint is not None:
             self._endpoint.stop()
         self._view.stop()
@@ -139,6 +153,46 @@ class Monitoring:
         why = self.why_not_ready()
         return Page(body=f"{why}\n", status=503) if why else Page(body="ready\n")
 
+    # -- alerts ------------------------------------------------------------------------------------------------------
+
+    def situation(self) -> Situation:
+        """How things stand."""
+        seen, collector, spool = self._view.look(), self._watched.collector(), self._watched.spool
+        free = total = None
+        count, since, backlog = 0, None, 0
+        expiring: dict[str, datetime] = {}
+        with contextlib.suppress(OSError, GatewayError):
+            free, total = spool.free_bytes(), spool.space.total_bytes()
+        with contextlib.suppress(OSError, GatewayError):
+            count, since = self._waiting()
+        with contextlib.suppress(OSError, GatewayError):
+            expiring = parts.certificates(self._configuration)
+        with contextlib.suppress(OSError, GatewayError):
+            backlog = 0 if collector is None else collector.waiting
+        return Situation(
+            at=datetime.now(UTC),
+            not_ready=self.why_not_ready(),
+            catalog=seen.figures if seen.up else None,
+            waiting=count,
+            waiting_since=since,
+            free=free,
+            total=total,
+            minimum_free=spool.space.minimum_free,
+            certificates=expiring,
+            audit_backlog=backlog + (0 if seen.figures is None else seen.figures.untold),
+        )
+
+    def _tell(self) -> None:
+        file = self._configuration.state_directory / "alerts.json"
+        telling = Telling(lambda: self._configuration, file, now=lambda: datetime.now(UTC), log=self._log)
+        while not self._stopped.wait(LOOK_EVERY):
+            if self._watched.stopping() or self._configuration.alerts.command is None:
+                continue
+            try:
+                telling.look(raised(self._configuration, self.situation()))
+            except Exception as error:
+                self._log.error("looking for alerts failed", error=type(error).__name__, exc_info=True)
+
     # -- what the daemon's parts know --------------------------------------------------------------------------------
 
     def _read(self) -> CatalogFigures:
@@ -165,12 +219,4 @@ def _of_configuration(configuration: Configuration) -> dict[str, Any]:
         "peers": tuple(peer.name for peer in configuration.peers),
         "destinations": tuple(one.name for one in configuration.destinations),
         "certificates": lambda: parts.certificates(configuration),
-    }
-
-
-def _overdue_after(configuration: Configuration) -> dict[str, timedelta]:
-    return {
-        one.name: timedelta(seconds=one.commitment_overdue)
-        for one in configuration.destinations
-        if one.storage_commitment
     }

@@ -5,7 +5,14 @@ where they are used: a command that only looks into the catalog starts without t
 the catalog.
 """
 
-from kuva_gateway.parts.auditing import audit_collector, audit_folder, audit_source, audit_writer, tell_audit
+from kuva_gateway.parts.auditing import (
+    audit_collector,
+    audit_folder,
+    audit_source,
+    audit_undelivered,
+    audit_writer,
+    tell_audit,
+)
 from kuva_gateway.parts.calling import (
     call_peer,
     calling_depends_on,
@@ -17,7 +24,7 @@ from kuva_gateway.parts.calling import (
     timers,
 )
 from kuva_gateway.parts.checking import check_configuration, unlisted_codes
-from kuva_gateway.parts.expiring import certificates
+from kuva_gateway.parts.expiring import certificates, overdue_after
 from kuva_gateway.parts.judging import (
     code_mapping,
     content_classes,
@@ -56,6 +63,7 @@ __all__ = [
     "audit_collector",
     "audit_folder",
     "audit_source",
+    "audit_undelivered",
     "audit_writer",
     "call_peer",
     "calling_depends_on",
@@ -84,6 +92,7 @@ __all__ = [
     "open_catalog",
     "open_spool",
     "outside_files",
+    "overdue_after",
     "practice",
     "rejecters",
     "server_tls",

@@ -65,6 +65,18 @@ def audit_collector(configuration: Configuration, log: Any) -> Collector | None:
     return Collector(audit_folder(configuration), address, log=log)
 
 
+def audit_undelivered(configuration: Configuration) -> int:
+    """How many records of the trail the collector has not got yet; 0 without a collector.
+
+    Raises
+    ------
+    OSError, DamageError, TlsFilesError
+        It cannot be said.
+    """
+    collector = audit_collector(configuration, None)
+    return 0 if collector is None else collector.waiting
+
+
 def tell_audit(configuration: Configuration, catalog: Catalog) -> int:
     """Write to the trail what the catalog has for it: decisions, removals, deliveries; returns how many.
 

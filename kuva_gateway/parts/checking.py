@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,21 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
     problems += _unknown_peers(configuration)
     problems += _wrong_oids(configuration)
     problems += _mapping_problems(configuration)
+    problems += _no_program(configuration)
     if configuration.listen.port is None and configuration.tls.port is None:
         problems.append(
             Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
         )
     if problems:
         raise ConfigurationError(str(path), problems)
+
+
+def _no_program(configuration: Configuration) -> list[Problem]:
+    """An alert must not be the moment at which its command turns out not to be there."""
+    command = configuration.alerts.command
+    if command is None or (Path(command[0]).is_file() and os.access(command[0], os.X_OK)):
+        return []
+    return [Problem(line=None, key="alerts.command", message=f"{command[0]} is no program that can be run")]
 
 
 def _wrong_oids(configuration: Configuration) -> list[Problem]:

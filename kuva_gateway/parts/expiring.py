@@ -1,8 +1,8 @@
-"""The configured certificates, and until when each is valid."""
+"""What is overdue when: certificates, and storage commitment."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kuva_gateway.config import Configuration
 
@@ -24,3 +24,12 @@ def certificates(configuration: Configuration) -> dict[str, datetime]:
         "audit.collector.ca": None if collector is None else collector.ca,
     }
     return {key: expiry(configuration.path(path)) for key, path in files.items() if path is not None}
+
+
+def overdue_after(configuration: Configuration) -> dict[str, timedelta]:
+    """Destination -> how long it may take to commit to what it was sent; without those that offer no commitment."""
+    return {
+        one.name: timedelta(seconds=one.commitment_overdue)
+        for one in configuration.destinations
+        if one.storage_commitment
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kuva_gateway.monitoring import Pulse
+from kuva_gateway.monitoring.health import Pulse
 
 
 def test_what_has_not_gone_round_for_too_long_hangs_until_it_does() -> None:
