@@ -6,6 +6,7 @@ files and equal digests, whoever sent them. What is read is bounded in time and 
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,6 +69,15 @@ def preamble_and_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -
     except UnicodeEncodeError as error:
         raise HeaderError("a UID of the file meta information is not ASCII") from error
     return PREAMBLE + PREFIX + _ELEMENT.pack(0x0002, 0x0000, b"UL", 4) + _LONG_LENGTH.pack(len(body)) + body
+
+
+def usual_offset(descriptor: int, sop_class: str, sop_instance: str, transfer_syntax: str) -> int | None:
+    """Where the data set begins in a file that starts with just what :func:`preamble_and_meta` writes of these values.
+
+    None: it starts otherwise, and :func:`read_meta` tells how.
+    """
+    expected = preamble_and_meta(sop_class, sop_instance, transfer_syntax)
+    return len(expected) if os.pread(descriptor, len(expected), 0) == expected else None
 
 
 def read_meta(stream: BinaryIO) -> Meta:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from kuva_gateway.dicom import statuses, syntaxes
 from kuva_gateway.dicom.sop_classes import class_name
@@ -98,11 +99,19 @@ _RANGES: tuple[tuple[int, int, _Judgement], ...] = (
 )
 
 
+SUCCESS: Final = Outcome(
+    kind=Kind.DELIVERED, scope=Scope.INSTANCE, code="0000", meaning=statuses.meaning(statuses.SUCCESS)
+)
+"""What nearly every answer is."""
+
+
 def classify(status: int, comment: str = "", offending: Sequence[int] = ()) -> Outcome:
     """The outcome of a C-STORE-RSP with ``status``; a status that nobody knows is temporary.
 
     ``comment`` and ``offending`` are the answer's own words: Error Comment (0000,0902), Offending Element (0000,0901).
     """
+    if not (status or comment or offending):
+        return SUCCESS
     kind, scope = _judgement(status)
     tags = ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in offending[:_TAGS_TOLD])
     said = "; ".join(part for part in (comment, f"offending element {tags}" if tags else "") if part)

@@ -79,6 +79,9 @@ def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> It
     stored = instance.transfer_syntax
     with open_file(instance.digest) as file, ExitStack() as stack:
         place = _data_set(file, instance)
+        if not instance.amendments and into in ("", stored):
+            yield (place,)
+            return
         data_set = Spliced([place])
         header, steps = _amendments(file, place, instance)
         if syntaxes.is_deflated(stored) and (steps or into not in ("", stored)):
@@ -151,8 +154,11 @@ def _nameless(beside: BinaryIO) -> BinaryIO:
 
 def _data_set(file: BinaryIO, instance: Sendable) -> FileSlice:
     """Where the data set is in the stored file."""
-    meta = part10.read_meta(file)
-    if (meta.sop_instance, meta.transfer_syntax) != (instance.sop_instance, instance.transfer_syntax):
-        raise DamageError("the stored file is of another instance or transfer syntax than the catalog says")
-    size = os.fstat(file.fileno()).st_size
-    return FileSlice(descriptor=file.fileno(), offset=meta.dataset_offset, length=size - meta.dataset_offset)
+    descriptor = file.fileno()
+    offset = part10.usual_offset(descriptor, instance.sop_class, instance.sop_instance, instance.transfer_syntax)
+    if offset is None:
+        meta = part10.read_meta(file)
+        if (meta.sop_instance, meta.transfer_syntax) != (instance.sop_instance, instance.transfer_syntax):
+            raise DamageError("the stored file is of another instance or transfer syntax than the catalog says")
+        offset = meta.dataset_offset
+    return FileSlice(descriptor=descriptor, offset=offset, length=os.fstat(descriptor).st_size - offset)

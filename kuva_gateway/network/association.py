@@ -278,6 +278,7 @@ class Association(Wire):
     ) -> tuple[Command, bytes | None]:
         """Send a request, wait for its response; what comes meanwhile is looked after."""
         command.message_id = next(self._message_ids)
+        expected = _success(command) if command.field == commands.C_STORE_RQ else None
         gone = False
         try:
             size = self._send_request(context, command, data_set, source)
@@ -285,7 +286,7 @@ class Association(Wire):
             seconds = self.timers.response + size / self.timers.minimum_rate
             patience = Allowance("response", seconds)
             while patience.remaining():  # also when the next message is here already
-                where, answer, allowance = self.read_command(patience)
+                where, answer, allowance = self.read_command(patience, expected)
                 if answer.is_response:
                     break
                 if self._meanwhile(where, answer, allowance):
@@ -308,7 +309,8 @@ class Association(Wire):
         if source is None:
             self.write_message(context, command, data_set)
             return len(data_set or b"")
-        announcement = b"".join(fragments(context.id, commands.encode(command), self.room, command=True))
+        encoded = commands.store(command) if command.field == commands.C_STORE_RQ else commands.encode(command)
+        announcement = b"".join(fragments(context.id, encoded, self.room, command=True))
         allowance = self.sending()
 
         def write(view: memoryview) -> None:
@@ -364,6 +366,18 @@ class Association(Wire):
 
     def _broken(self, error: NetworkError) -> None:
         """A request of ours failed; the side that owns the connection decides what becomes of it."""
+
+
+def _success(request: Command) -> tuple[bytes, Command]:
+    """The answer that nearly every C-STORE gets, as it comes on the wire and as it is read."""
+    answer = Command(
+        field=commands.C_STORE_RSP,
+        responded_to=request.message_id,
+        affected_class=request.affected_class,
+        affected_instance=request.affected_instance,
+        status=0,
+    )
+    return commands.stored(request), answer
 
 
 def _answers(response: Command, request: Command) -> bool:

@@ -179,6 +179,17 @@ def encode(command: Command) -> bytes:
     return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
 
 
+def store(request: Command) -> bytes:
+    """A C-STORE-RQ: what :func:`encode` gives, for the request that is made most; of a C-MOVE's, encode gives it."""
+    if request.move_originator_id is not None or request.move_originator:
+        return encode(request)
+    assert request.message_id is not None
+    assert request.priority is not None
+    numbers = _STORE.pack(*_STORE_START, request.message_id, *_PRIORITY, request.priority, *_DATA_SET, HAS_DATA_SET)
+    body = _class_element(request.affected_class) + numbers + _uid_element(0x1000, request.affected_instance)
+    return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
+
+
 def stored(request: Command) -> bytes:
     """The C-STORE-RSP of status 0000 to ``request``: what :func:`encode` gives, for the answer that is given most."""
     assert request.message_id is not None
@@ -187,6 +198,10 @@ def stored(request: Command) -> bytes:
     return _UL_ELEMENT.pack(0, 0, 4, len(body)) + body
 
 
+_STORE: Final = struct.Struct("<" + "HHLH" * 4)
+_STORE_START: Final = (0, 0x0100, 2, C_STORE_RQ, 0, 0x0110, 2)
+_PRIORITY: Final = (0, 0x0700, 2)
+_DATA_SET: Final = (0, _DATA_SET_TYPE, 2)
 _STORED: Final = struct.Struct("<" + "HHLH" * 4)
 _STORED_START: Final = (0, 0x0100, 2, C_STORE_RSP, 0, 0x0120, 2)
 _STORED_END: Final = (0, _DATA_SET_TYPE, 2, NO_DATA_SET, 0, 0x0900, 2, 0)

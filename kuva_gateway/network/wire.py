@@ -75,10 +75,13 @@ class Wire:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def read_command(self, first: Allowance) -> tuple[AcceptedContext, Command, Allowance]:
+    def read_command(
+        self, first: Allowance, expected: tuple[bytes, Command] | None = None
+    ) -> tuple[AcceptedContext, Command, Allowance]:
         """Wait for the next command and read it whole; ``first`` runs until its first byte.
 
-        The allowance that comes back is the one under which the message's data set has to be read.
+        The allowance that comes back is the one under which the message's data set has to be read. ``expected``: the
+        bytes that will most likely come, and what they say.
 
         Raises
         ------
@@ -90,6 +93,8 @@ class Wire:
         self._await_first_byte(first)
         allowance = Allowance("message", self.timers.message, self.timers.minimum_rate)
         context, raw = self._read_command_set(allowance)
+        if expected is not None and raw == expected[0]:
+            return context, expected[1], allowance
         try:
             return context, decode(raw), allowance
         except CommandError as error:

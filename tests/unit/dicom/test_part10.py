@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from kuva_gateway.dicom.header import HeaderError
-from kuva_gateway.dicom.part10 import preamble_and_meta, read_meta
+from kuva_gateway.dicom.part10 import preamble_and_meta, read_meta, usual_offset
 from kuva_gateway.dicom.uids import IMPLEMENTATION_CLASS_UID
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -91,3 +92,17 @@ def test_random_bytes_behind_the_prefix_give_meta_or_an_error(data: bytes) -> No
 def test_a_uid_that_is_not_ascii_is_refused() -> None:
     with pytest.raises(HeaderError):
         preamble_and_meta(CT, "1.2.ä", EXPLICIT)
+
+
+def test_a_file_of_our_own_tells_its_offset_at_one_go_and_any_other_does_not(tmp_path: Path) -> None:
+    start = preamble_and_meta("1.2.3", "1.2.3.4", "1.2.840.10008.1.2.1")
+    path = tmp_path / "file"
+    path.write_bytes(start + b"data set")
+    with path.open("rb") as file:
+        offset = usual_offset(file.fileno(), "1.2.3", "1.2.3.4", "1.2.840.10008.1.2.1")
+        assert offset == len(start) == read_meta(file).dataset_offset
+        assert usual_offset(file.fileno(), "1.2.3", "1.2.3.5", "1.2.840.10008.1.2.1") is None
+        assert usual_offset(file.fileno(), "1.2.3", "1.2.3.4", "1.2.840.10008.1.2") is None
+    path.write_bytes(start[:-1])
+    with path.open("rb") as file:
+        assert usual_offset(file.fileno(), "1.2.3", "1.2.3.4", "1.2.840.10008.1.2.1") is None

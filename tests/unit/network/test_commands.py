@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from io import BytesIO
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -151,3 +152,21 @@ def test_the_answer_that_is_given_most_is_what_encode_gives(affected_class: str,
         status=0,
     )
     assert commands.stored(request) == commands.encode(response)
+
+
+@pytest.mark.parametrize("affected_instance", ["1.2.3", "1.2.34", ""])
+@pytest.mark.parametrize("priority", [commands.PRIORITY_MEDIUM, commands.PRIORITY_HIGH])
+@pytest.mark.parametrize("originator", [{}, {"move_originator": "PACS", "move_originator_id": 7}])
+def test_the_request_that_is_made_most_is_what_encode_gives(
+    affected_instance: str, priority: int, originator: dict[str, Any]
+) -> None:
+    request = Command(
+        field=commands.C_STORE_RQ,
+        message_id=65535,
+        affected_class="1.2.840.10008.5.1.4.1.1.2",
+        affected_instance=affected_instance,
+        priority=priority,
+        has_data_set=True,
+        **originator,
+    )
+    assert commands.store(request) == commands.encode(request)
