@@ -19,6 +19,8 @@ from tests.stand_in import StandIn
 from tests.studies import HETUS, make_study
 from tests.support import dcmtk, dcmtk_environment, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 BOTH = ("request", "examination_entry")
 TEMPORARY_ROOT = "1.2.246.10.99999984.22.2026"
 

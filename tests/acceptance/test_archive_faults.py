@@ -14,6 +14,8 @@ from tests.stand_in import StandIn
 from tests.studies import make_study
 from tests.support import free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Pair]
 
 
@@ -48,7 +50,6 @@ def test_an_archive_that_is_down_burns_no_attempts_and_is_served_when_it_is_back
             gateway.wait_state(study.uid, "archived")
 
 
-@pytest.mark.slow
 def test_an_archive_that_rejects_associations_is_tried_again(start_pair: Start) -> None:
     gateway, archive = start_pair("--reject-associations", "--faults", "2")
     study = good_study(gateway)
@@ -56,7 +57,6 @@ def test_an_archive_that_rejects_associations_is_tried_again(start_pair: Start) 
     assert len(archive.events("rejected")) == 2
 
 
-@pytest.mark.slow
 def test_a_slow_archive_gets_everything_once(start_pair: Start) -> None:
     gateway, archive = start_pair("--delay-store", "1")
     study = good_study(gateway)
@@ -64,7 +64,6 @@ def test_a_slow_archive_gets_everything_once(start_pair: Start) -> None:
     assert len(archive.events("stored")) == 3
 
 
-@pytest.mark.slow
 def test_a_temporary_refusal_is_tried_again_until_it_works(start_pair: Start) -> None:
     gateway, archive = start_pair("--status", "A700", "--every", "2", "--faults", "2")
     study = good_study(gateway, instances=4)
@@ -103,7 +102,6 @@ def test_one_refused_instance_among_many_fails_the_entry_with_its_reason_and_a_p
     assert len(archive.events("stored")) == 5
 
 
-@pytest.mark.slow
 def test_an_association_aborted_in_the_middle_is_taken_up_where_it_stopped(start_pair: Start) -> None:
     gateway, archive = start_pair("--abort-at", "3", "--faults", "1")
     study = good_study(gateway, instances=6)
@@ -115,11 +113,11 @@ def test_an_association_aborted_in_the_middle_is_taken_up_where_it_stopped(start
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(("--delay-commitment", "4"), marks=pytest.mark.slow),
-        pytest.param(("--commit-twice",), marks=pytest.mark.slow),
+        ("--delay-commitment", "4"),
+        ("--commit-twice",),
         ("--commit-same-association",),
-        pytest.param(("--foreign-commitment", "--commit-twice"), marks=pytest.mark.slow),
-        pytest.param(("--refuse-commitment", "0213", "--faults", "1"), marks=pytest.mark.slow),
+        ("--foreign-commitment", "--commit-twice"),
+        ("--refuse-commitment", "0213", "--faults", "1"),
     ],
     ids=["late", "twice", "same association", "about strangers", "refused at first"],
 )
@@ -136,7 +134,6 @@ def test_commitment_comes_in_many_ways(start_pair: Start, options: tuple[str, ..
     assert after["state"] == "archived"
 
 
-@pytest.mark.slow
 def test_an_archive_that_never_commits_is_asked_again_and_nothing_is_resent(start_pair: Start) -> None:
     gateway, archive = start_pair("--never-commit")
     study = good_study(gateway)
@@ -159,7 +156,6 @@ def test_an_instance_the_archive_lost_is_sent_again_and_only_that_one(start_pair
     assert [event["sop_instance_uid"] for event in archive.events("stored") if event["again"]] == [lost]
 
 
-@pytest.mark.slow
 def test_a_destination_without_commitment_is_complete_when_everything_was_sent(start_pair: Start) -> None:
     gateway, archive = start_pair("--no-commitment", destination={"storage_commitment": False})
     study = good_study(gateway)

@@ -17,6 +17,8 @@ from tests.studies import make_study
 from tests.support import dcmtk, dcmtk_environment, wait_until
 from tests.unit.audit.test_collector import Syslog, bodies
 
+pytestmark = pytest.mark.slow
+
 Pair = tuple[Gateway, StandIn]
 
 

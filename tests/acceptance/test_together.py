@@ -16,6 +16,8 @@ from tests.acceptance.sender import modality
 from tests.studies import HETUS, make_study
 from tests.support import dcmtk_environment, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_same_study_from_two_associations_at_once_is_one_study(start_pair: Callable[..., Pair]) -> None:
     gateway, archive = start_pair(processes=2)
@@ -40,7 +42,7 @@ def test_the_same_study_from_two_associations_at_once_is_one_study(start_pair: C
     assert not any(event["again"] for event in archive.events("stored"))
 
 
-@pytest.mark.parametrize(("policy", "delivered"), [pytest.param("newest", 1, marks=pytest.mark.slow), ("first", 0)])
+@pytest.mark.parametrize(("policy", "delivered"), [("newest", 1), ("first", 0)])
 def test_of_two_objects_under_one_uid_the_policy_says_which_is_delivered(
     start_pair: Callable[..., Pair], policy: str, delivered: int
 ) -> None:
@@ -93,7 +95,6 @@ def test_one_study_uid_with_two_patients_is_held(gateway: Gateway) -> None:
     assert {"PID-07", "UID-02"} & {finding["rule"] for finding in shown["findings"]}
 
 
-@pytest.mark.slow
 def test_one_peer_cannot_take_more_associations_than_its_limit(tmp_path: Path) -> None:
     peers = [
         {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"], "limits": {"associations": 2}},
