@@ -8,6 +8,7 @@ Promises that one state directory has one daemon, and that receiving goes on whi
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import random
 import threading
@@ -31,15 +32,15 @@ from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
 from kuva_gateway.lock import StateLock
-from kuva_gateway.monitoring.health import Pulse
 from kuva_gateway.monitoring.monitoring import Monitoring, Watched
 from kuva_gateway.queue.answering import WhenThere
 from kuva_gateway.queue.schedule import Tick, Wakeups
-from kuva_gateway.receiving import Hooks, Reception, reception
+from kuva_gateway.receiving import Hooks, Passed, Reception, reception
 from kuva_gateway.reloading import Reloading
 from kuva_gateway.signals import hear_signals
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.trial import try_out
+from kuva_gateway.supervision import Supervision
 
 # Seconds.
 ASK_AGAIN = 0.05
@@ -66,10 +67,11 @@ def run(configuration: Configuration, path: Path) -> int:
         It cannot run with this configuration or this catalog.
     """
     os.umask(0o077)
+    faulthandler.enable()  # where every thread was, when the supervisor aborts a daemon that stands still
     log.configure(form=configuration.log.format, level=configuration.log.level)
     parts.check_configuration(configuration, path)
     stop = threading.Event()
-    daemon = Daemon(configuration, stop, path.resolve())
+    daemon = Daemon(configuration, stop, path.resolve(), systemd.passed_sockets())
     hear_signals(stop, daemon.reloading.ask)
     try:
         daemon.start()
@@ -82,9 +84,12 @@ def run(configuration: Configuration, path: Path) -> int:
 class Daemon:
     """All parts of one running gateway, as the file at ``path`` says. ``stop`` asks it to end while it still starts."""
 
-    def __init__(self, configuration: Configuration, stop: threading.Event, path: Path) -> None:
+    def __init__(
+        self, configuration: Configuration, stop: threading.Event, path: Path, passed: Passed | None = None
+    ) -> None:
         self.configuration = configuration
         self._stop = stop
+        self._passed = passed
         self._log = log.get_logger("daemon")
         self._rng = random.Random()
         self._undo: list[tuple[str, Callable[[], object]]] = []
@@ -93,11 +98,13 @@ class Daemon:
         self._delivering: Delivering | None = None
         self._aftercare: Aftercare | None = None
         self._reception: Reception | None = None
-        self._pulse = Pulse()
+        self._supervision = Supervision(self._log)
         self._monitoring: Monitoring | None = None
         self._wakeups: Wakeups | None = None
         self._parts_changing = threading.Lock()
-        self.reloading = Reloading(configuration, path, self._take_on, stopping=stop, log=self._log)
+        self.reloading = Reloading(
+            configuration, path, self._take_on, stopping=stop, log=self._log, around=self._supervision.reloading
+        )
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -121,11 +128,11 @@ class Daemon:
         self.reloading.start()
         self._undo.append(("reload", self.reloading.stop))
         if not there:
-            systemd.notify("READY=1", "STATUS=receiving; the catalog is away")
+            self._supervision.ready()
         if not (self._keep_trying(there, self._start_indexer) and self._keep_trying(False, self._start_queue)):
             return
         self._start_control()
-        systemd.notify("READY=1", f"STATUS=receiving as {configuration.ae_title}")
+        self._supervision.ready()
         self._log.info("started", version=__version__, ae_title=configuration.ae_title, ports=self.ports)
 
     def _start_audit(self) -> None:
@@ -146,7 +153,9 @@ class Daemon:
             collector=lambda: self._auditing.collector,
             stopping=self._stop.is_set,
         )
-        monitoring = Monitoring(self.configuration, watched, self._pulse, log=log.get_logger("metrics"))
+        self._supervision.start(watched, self.configuration.ae_title)
+        pulse = self._supervision.pulse
+        monitoring = Monitoring(self.configuration, watched, pulse, log=log.get_logger("metrics"))
         self._monitoring = monitoring
         self._undo.append(("metrics", monitoring.stop))
         monitoring.start()
@@ -154,7 +163,7 @@ class Daemon:
     def wait(self) -> None:
         """Wait until the daemon is asked to stop."""
         while not self._stop.wait(BEAT_EVERY):
-            self._pulse.beat("the daemon")
+            self._supervision.beat("the daemon")
 
     @property
     def metrics_port(self) -> int | None:
@@ -199,6 +208,7 @@ class Daemon:
             on_rejections=self._keep_out,
             on_indexed=lambda studies: self._log.debug("indexed", studies=sorted(studies)),
             on_problem=lambda rule, text: self._log.error("index", rule=rule, why=text),
+            beat=self._supervision.indexing,
         )
         self._indexer = indexer
         indexer.start()
@@ -212,8 +222,9 @@ class Daemon:
             commitment_requests=WhenThere(lambda: None if self._aftercare is None else self._aftercare.answering),
             wait_indexed=self._wait_indexed,
             on_lost_notices=self._on_lost_notices,
+            beat=self._supervision.beat,
         )
-        receiving = reception(self.configuration, self.spool, hooks)
+        receiving = reception(self.configuration, self.spool, hooks, self._passed)
         self._reception = receiving
         self._undo.append(("ports", lambda: receiving.drain(self.configuration.drain_timeout)))
         receiving.start()
@@ -230,10 +241,12 @@ class Daemon:
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
         self._delivering = delivering
-        wakeups = self._wakeups = Wakeups(self._ticks(catalog, delivering, aftercare), log=queue_log)
+        wakeups = self._wakeups = Wakeups(
+            self._ticks(catalog, delivering, aftercare), log=queue_log, went_round=self._supervision.went_round
+        )
         self._undo.append(("delivery", delivering.stop))
         delivering.start()
-        self._pulse.beat("the clock")
+        self._supervision.beat("the clock")
         wakeups.start()
         self._undo.append(("clock", wakeups.stop))
 
@@ -245,7 +258,6 @@ class Daemon:
             **self._auditing.ticks(catalog),
             **drop_folder_ticks(self.configuration, catalog, now=utc_now),
             "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-            "pulse": Tick(call=self._beat, every=BEAT_EVERY),
         }
 
     def _make_aftercare(self, catalog: Catalog, queue_log: Any) -> Aftercare:
@@ -279,9 +291,6 @@ class Daemon:
         """An image is safe. Without an indexer (the catalog is away) it stays in ``arrived/`` and is found there."""
         if self._indexer is not None:
             self._indexer.notify(arrival, header)
-
-    def _beat(self) -> None:
-        self._pulse.beat("the clock")
 
     def _sweep(self) -> None:
         with contextlib.suppress(OSError):  # the indexer tells of a disk that fails
@@ -373,7 +382,7 @@ class Daemon:
         """Stop every part that was started, the last one first; one that fails stops no other."""
         if not self._undo:
             return
-        systemd.notify("STOPPING=1")
+        self._supervision.stopping()
         self._end_ports_first()
         while self._undo:
             name, undo = self._undo.pop()

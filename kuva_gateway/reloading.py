@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,21 @@ class Reloading:
     ----------
     stopping
         Set when the gateway ends: nothing is taken on then.
+    around
+        Entered for each reload.
     """
 
     def __init__(
-        self, configuration: Configuration, path: Path, take_on: TakeOn, *, stopping: threading.Event, log: Any
+        self,
+        configuration: Configuration,
+        path: Path,
+        take_on: TakeOn,
+        *,
+        stopping: threading.Event,
+        log: Any,
+        around: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
+        self._around = around
         self._path = path
         self._take_on = take_on
         self._stopping = stopping
@@ -89,7 +100,8 @@ class Reloading:
             if self._ended or self._stopping.is_set():
                 return Reloaded(path=str(self._path), outcome="failed", problems=("the gateway stops",))
             try:
-                found = self._reload()
+                with self._around():
+                    found = self._reload()
             except ConfigurationError as error:
                 found = Reloaded(path=str(self._path), outcome="refused", problems=tuple(map(str, error.problems)))
             except GatewayError as error:

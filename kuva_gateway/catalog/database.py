@@ -262,6 +262,16 @@ def _sqlite(path: Path, busy_timeout: float) -> Any:
     )
 
 
+_SILENCE = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""A database server that vanished without a word is known after a minute (libpq; the last one in milliseconds)."""
+
+
 def _postgresql(url: str, busy_timeout: float) -> Any:
     """A pool of psycopg 3 connections."""
     address = "postgresql://" + url.removeprefix("postgresql://").removeprefix("postgres://")
@@ -271,5 +281,6 @@ def _postgresql(url: str, busy_timeout: float) -> Any:
         max_connections=None,
         autoconnect=False,
         connect_timeout=max(2, int(busy_timeout)),
+        **_SILENCE,
         application_name="kuva-gateway",
     )

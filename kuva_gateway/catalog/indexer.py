@@ -60,6 +60,8 @@ class Indexer:
         Called after each batch, on the indexer's thread, with the Study Instance UIDs whose instances changed.
     on_problem
         Called with a rule id (QUA-01), ``catalog``, ``spool`` or ``removal``, and a sentence without patient data.
+    beat
+        Called whenever the indexer's loop goes round: at least every ``look_every`` seconds and before each batch.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Indexer:
         on_rejections: Callable[[], None] = lambda: None,
         on_indexed: Callable[[frozenset[str]], None] = lambda uids: None,
         on_problem: Callable[[str, str], None] = lambda rule, text: None,
+        beat: Callable[[], object] = lambda: None,
         capacity: int = CAPACITY,
         batch: int = BATCH,
         linger: float = LINGER,
@@ -84,6 +87,7 @@ class Indexer:
         self._on_rejections = on_rejections
         self._on_indexed = on_indexed
         self._on_problem = on_problem
+        self._beat = beat
         self._batch = batch
         self._arrivals = Arrivals(capacity)
         self._linger = linger
@@ -205,6 +209,7 @@ class Indexer:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping:
+            self._beat()
             try:
                 self._next()
                 pause = FIRST_PAUSE
@@ -268,6 +273,7 @@ class Indexer:
         try:
             found = (arrival for arrival in self._spool.arrivals() if arrival.receipt not in self._aside)
             while not self._stopping and (chunk := [Notice(arrival, None) for arrival in islice(found, self._batch)]):
+                self._beat()
                 try:
                     self._index(chunk)
                 except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.census import Census
@@ -34,6 +34,7 @@ class Acceptor:
         timers: Timers | None = None,
         limits: Limits | None = None,
         log: Log | None = None,
+        beat: Callable[[], object] = lambda: None,
     ) -> None:
         terms = Terms(
             tls=[listener.tls for listener in listeners],
@@ -44,7 +45,7 @@ class Acceptor:
         log = log or NoLog()
         self.census = Census(terms.limits)
         self._connections = Connections(terms, counts=self.census, log=log)
-        self._listening = Listening(listeners, self._connections.take, census=self.census, log=log)
+        self._listening = Listening(listeners, self._connections.take, census=self.census, log=log, beat=beat)
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from kuva_gateway.network.protocols import Log
 from kuva_gateway.network.records import Listener
 
 _BACKLOG = 512
+_ROUND = 5.0  # seconds after which the loop goes round although nobody calls
 _BREATH = 1.0  # seconds that the loop rests when the process can take no connection at all
 
 Take = Callable[[socket.socket, str, int, int], None]
@@ -27,12 +28,21 @@ number, which grows and becomes its association's id. OSError or RuntimeError: i
 
 
 class Listening:
-    """The gateway's ears."""
+    """The gateway's ears. ``beat`` is called whenever the loop goes round."""
 
-    def __init__(self, listeners: Sequence[Listener], take: Take, *, census: Census, log: Log) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        take: Take,
+        *,
+        census: Census,
+        log: Log,
+        beat: Callable[[], object] = lambda: None,
+    ) -> None:
         self._listeners = tuple(listeners)
         self._take = take
         self._census = census
+        self._beat = beat
         self._log = log
         self._numbers = itertools.count(1)
         self._sockets: dict[int, tuple[socket.socket, int]] = {}
@@ -60,7 +70,7 @@ class Listening:
         """
         try:
             for number, listener in enumerate(self._listeners):
-                bound = _bind(listener)
+                bound = _bind(listener) if listener.passed is None else listener.passed
                 self._sockets[bound.fileno()] = (bound, number)
         except OSError:
             self._close()
@@ -110,7 +120,8 @@ class Listening:
         for descriptor in self._sockets:
             poll.register(descriptor, select.POLLIN)
         while not self._stopping:
-            for descriptor, _ in poll.poll():
+            self._beat()
+            for descriptor, _ in poll.poll(_ROUND * 1000):
                 if descriptor != self._wake_read:
                     self._accept(*self._sockets[descriptor])
 

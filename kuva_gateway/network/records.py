@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -172,11 +173,15 @@ class ActionAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where to listen; port 0 takes a free one, ``tls`` None means plain."""
+    """Where to listen; port 0 takes a free one, ``tls`` None means plain.
+
+    ``passed`` listens already, kept open by whoever passed it on: host and port are its own then.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    passed: socket.socket | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,10 +48,13 @@ class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
 
 
 class Wakeups:
-    """Calls each tick at its interval, each on its own thread, until stopped."""
+    """Calls each tick at its interval, each on its own thread, until stopped; tells which went round."""
 
-    def __init__(self, ticks: Mapping[str, Tick], *, log: Any = None) -> None:
+    def __init__(
+        self, ticks: Mapping[str, Tick], *, log: Any = None, went_round: Callable[[str], object] = lambda name: None
+    ) -> None:
         self._log = log or get_logger("queue")
+        self._went_round = went_round
         self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
@@ -106,3 +109,4 @@ class Wakeups:
             self._log.warning("the catalog is away", tick=name, why=str(error))
         except Exception:
             self._log.error("a tick failed", tick=name, exc_info=True)
+        self._went_round(name)

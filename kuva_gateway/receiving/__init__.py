@@ -6,6 +6,6 @@ it is acknowledged, that limits count all processes together, and that the end o
 
 from kuva_gateway.receiving.crew import Crew
 from kuva_gateway.receiving.here import Here
-from kuva_gateway.receiving.reception import Hooks, Reception, reception
+from kuva_gateway.receiving.reception import Hooks, Passed, Reception, reception
 
-__all__ = ["Crew", "Here", "Hooks", "Reception", "reception"]
+__all__ = ["Crew", "Here", "Hooks", "Passed", "Reception", "reception"]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
@@ -22,7 +23,7 @@ from kuva_gateway.network.census import Census
 from kuva_gateway.network.listening import Listening
 from kuva_gateway.receiving.member import Member
 from kuva_gateway.receiving.notices import Plain, read_notice
-from kuva_gateway.receiving.reception import Hooks, Receivers
+from kuva_gateway.receiving.reception import ACCEPTING, RECEIVING, Hooks, Passed, Receivers
 from kuva_gateway.receiving.services import listeners
 from kuva_gateway.spool import Spool
 
@@ -30,6 +31,8 @@ START_PATIENCE = 60.0
 """Seconds for the first processes to be ready."""
 TAKE_PATIENCE = 30.0
 """Seconds that an accepted connection waits for a process that can take it."""
+WATCH_EVERY = 5.0
+"""Seconds between two looks whether every process answers."""
 LAST_WORDS = 5.0
 """Seconds that a process gets beyond its drain before it is killed."""
 
@@ -37,7 +40,9 @@ LAST_WORDS = 5.0
 class Crew:
     """A :class:`~kuva_gateway.receiving.reception.Reception` of ``count`` processes."""
 
-    def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks, *, count: int) -> None:
+    def __init__(
+        self, configuration: Configuration, spool: Spool, hooks: Hooks, *, count: int, passed: Passed | None = None
+    ) -> None:
         self.hooks = hooks
         self._spool = spool
         self._log = log.get_logger("receiving")
@@ -49,8 +54,14 @@ class Crew:
         pickled = pickle.dumps(configuration)
         self._members = [Member(number, self, pickled, self._log) for number in range(1, count + 1)]
         self._listening = Listening(
-            listeners(configuration), self._hand_over, census=self.census, log=log.get_logger("network")
+            listeners(configuration, passed),
+            self._hand_over,
+            census=self.census,
+            log=log.get_logger("network"),
+            beat=partial(hooks.beat, ACCEPTING),
         )
+        self._ended = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="receiving-watch", daemon=True)
         self.kept_out: frozenset[str] = frozenset()
         self._told_until = datetime.min.replace(tzinfo=UTC)
 
@@ -110,6 +121,7 @@ class Crew:
         if not any(member.ready for member in self._members):
             self.drain(0.0)
             raise DeferredError("no receiving process could be started")
+        self._watching.start()
         self._listening.start()
 
     def in_flight(self, study_uid: str) -> bool:
@@ -154,6 +166,7 @@ class Crew:
     def drain(self, timeout: float) -> None:
         """Stop listening, finish messages in progress, end everything else."""
         self._stopping = True
+        self._ended.set()
         self.on_change()
         self._listening.stop()
         for member in self._members:
@@ -176,6 +189,16 @@ class Crew:
             if ready[0].take(connection, address, listener, number):
                 connection.close()
                 return
+
+    # -- watching -----------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Receiving goes round while one process answers; one that stands still is replaced (:meth:`Member.look`)."""
+        while not self._ended.is_set():
+            answering = sum(member.look() for member in self._members)
+            if answering:
+                self.hooks.beat(RECEIVING)
+            self._ended.wait(WATCH_EVERY)
 
     # -- what members tell ----------------------------------------------------------------------------------------
 

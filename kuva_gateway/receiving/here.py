@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.network.acceptor import Acceptor
-from kuva_gateway.receiving.reception import Hooks, Receivers
+from kuva_gateway.receiving.reception import ACCEPTING, Hooks, Passed, Receivers
 from kuva_gateway.receiving.services import listeners
 from kuva_gateway.receiving.serving import Serving
 from kuva_gateway.spool import Spool
@@ -18,7 +19,9 @@ from kuva_gateway.spool import Spool
 class Here:
     """A :class:`~kuva_gateway.receiving.reception.Reception` without processes of its own."""
 
-    def __init__(self, configuration: Configuration, spool: Spool, hooks: Hooks) -> None:
+    def __init__(
+        self, configuration: Configuration, spool: Spool, hooks: Hooks, *, passed: Passed | None = None
+    ) -> None:
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._tally = Tally()
         self._serving = Serving(
@@ -33,11 +36,12 @@ class Here:
         )
         terms = self._serving.terms
         self._acceptor = Acceptor(
-            listeners(configuration),
+            listeners(configuration, passed),
             terms.services,
             timers=terms.timers,
             limits=terms.limits,
             log=log.get_logger("network"),
+            beat=partial(hooks.beat, ACCEPTING),
         )
 
     @property

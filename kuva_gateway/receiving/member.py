@@ -15,9 +15,11 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import kuva_gateway
+from kuva_gateway import systemd
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.metrics.tally import SharedMemory, Tally
 from kuva_gateway.network.census import Room
@@ -35,6 +37,8 @@ ENDING = 5.0  # seconds from a process's last word to its end
 APART = frozenset({"commitment", "indexed", *REQUESTS})
 QUESTION_PATIENCE = 2.0
 """Seconds for a process to say what it has in hand."""
+STANDSTILL = 30.0
+"""Seconds without an answer after which a process is killed: its peers send again, a standstill is for ever."""
 PREPARING = 30.0
 """Seconds for a process to make ready for another configuration; one that was just started begins with less."""
 
@@ -60,6 +64,7 @@ class Member:
         self._counts = SharedMemory()  # of every incarnation
         self.ready = False
         self.failed = False
+        self._answered_at = monotonic()
         self.replaced = 0
         """How many processes ended that should not have."""
 
@@ -108,6 +113,19 @@ class Member:
             return bool(channel.ask(name, *arguments, timeout=QUESTION_PATIENCE))
         except DeferredError:
             return otherwise
+
+    def look(self) -> bool:
+        """Whether the process answers. One that is there and has not answered for long is killed, and replaced."""
+        if not self.ready:
+            return False
+        if self.ask("ping", otherwise=False):
+            self._answered_at = monotonic()
+            return True
+        process, silent = self._process, monotonic() - self._answered_at
+        if self.ready and process is not None and silent > STANDSTILL:
+            self._log.error("a receiving process stands still and is killed", number=self._number, seconds=int(silent))
+            process.kill()
+        return False
 
     def keep_out(self, sop_instances: frozenset[str]) -> None:
         """Refuse these from now on; a process that is not there yet is told when it is ready."""
@@ -249,6 +267,7 @@ class Member:
             return
         if self._crew.kept_out:
             self.keep_out(self._crew.kept_out)
+        self._answered_at = monotonic()
         self.ready = True
         self._crew.on_change()
 
@@ -284,7 +303,8 @@ def _start(channel: socket.socket, handover: socket.socket, tally: int) -> subpr
     package = str(Path(kuva_gateway.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
-    environment.pop("NOTIFY_SOCKET", None)  # the daemon speaks with systemd
+    for name in systemd.OURS_ALONE:  # the daemon speaks with systemd
+        environment.pop(name, None)
     descriptors = channel.fileno(), handover.fileno(), tally
     return subprocess.Popen(
         [sys.executable, "-m", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from kuva_gateway import log
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
@@ -15,6 +17,10 @@ from kuva_gateway.scp.lookup import WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
 
+Passed = Mapping[str, socket.socket]
+"""Listening sockets that a supervisor keeps open, by their names."""
+ACCEPTING, RECEIVING = "accepting", "receiving"
+"""Who goes round: the loop that takes connections, and whoever serves them."""
 MOST_BY_DEFAULT = 3
 """Receiving processes that are started at most unless more are asked for; each needs about 50 MB."""
 
@@ -31,6 +37,8 @@ class Hooks:
     """The barrier before queries: has the indexer passed what was acknowledged before they came?"""
     on_lost_notices: Callable[[], None]
     """A receiving process has ended: something may stand in ``arrived/`` that nobody was told of."""
+    beat: Callable[[str], object] = lambda who: None
+    """Called with who goes round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +103,35 @@ class Reception(Protocol):
         """Stop listening, finish messages in progress, end everything else within ``timeout`` seconds and a few."""
 
 
-def reception(configuration: Configuration, spool: Spool, hooks: Hooks) -> Reception:
-    """Receiving as the configuration wants it: ``listen.processes`` of them, 0 for none but the daemon's own."""
+def reception(configuration: Configuration, spool: Spool, hooks: Hooks, passed: Passed | None = None) -> Reception:
+    """Receiving as the configuration wants it: ``listen.processes`` of them, 0 for none but the daemon's own.
+
+    Sockets that were ``passed`` on, by their names (:data:`~kuva_gateway.receiving.services.SOCKETS`), are listened to
+    instead of the configured addresses.
+    """
     from kuva_gateway.receiving.crew import Crew
     from kuva_gateway.receiving.here import Here
 
+    _tell_unlike(configuration, passed or {})
     count = process_count(configuration)
-    return Crew(configuration, spool, hooks, count=count) if count else Here(configuration, spool, hooks)
+    if count:
+        return Crew(configuration, spool, hooks, count=count, passed=passed)
+    return Here(configuration, spool, hooks, passed=passed)
+
+
+def _tell_unlike(configuration: Configuration, passed: Passed) -> None:
+    """Where peers are heard is the supervisor's word when it passed a socket on; say where the file says otherwise."""
+    from kuva_gateway.receiving.services import PLAIN, SECURED
+
+    wanted = {PLAIN: configuration.listen.port, SECURED: configuration.tls.port}
+    for name, socket_ in passed.items():
+        port = socket_.getsockname()[1]
+        if wanted.get(name) is None:
+            log.get_logger("receiving").warning("a passed socket is not used", name=name, port=port)
+        elif wanted[name] != port:
+            log.get_logger("receiving").warning(
+                "a passed socket has another port than configured", name=name, port=port, configured=wanted[name]
+            )
 
 
 def process_count(configuration: Configuration) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping
 from functools import partial
 
 from kuva_gateway import log, parts
@@ -14,6 +16,9 @@ from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.lookup import Lookup, WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
 from kuva_gateway.spool import Spool
+
+PLAIN, SECURED = SOCKETS = ("dicom", "dicom-tls")
+"""Names of the sockets that a supervisor may pass on (FileDescriptorName=)."""
 
 
 def make_services(
@@ -52,11 +57,13 @@ def make_lookup(configuration: Configuration, wait_indexed: WaitIndexed) -> Look
     )
 
 
-def listeners(configuration: Configuration) -> list[Listener]:
+def listeners(configuration: Configuration, passed: Mapping[str, socket.socket] | None = None) -> list[Listener]:
     """Where to listen, the plain address first, each with the TLS context of its handshake."""
-    host, found = configuration.listen.host, []
-    if configuration.listen.port is not None:
-        found.append(Listener(host=host, port=configuration.listen.port))
-    if configuration.tls.port is not None:
-        found.append(Listener(host=host, port=configuration.tls.port, tls=parts.server_tls(configuration)))
+    host, found, given = configuration.listen.host, [], passed or {}
+    plain, secured = configuration.listen.port, configuration.tls.port
+    if plain is not None:
+        found.append(Listener(host=host, port=plain, passed=given.get(PLAIN)))
+    if secured is not None:
+        tls = parts.server_tls(configuration)
+        found.append(Listener(host=host, port=secured, tls=tls, passed=given.get(SECURED)))
     return found

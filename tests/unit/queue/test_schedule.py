@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.schedule import Tick, Wakeups
@@ -87,3 +88,32 @@ def test_every_tick_has_its_one_thread_from_the_start() -> None:
 
 def test_one_that_was_never_started_can_be_stopped() -> None:
     Wakeups({}).stop()
+
+
+def test_other_ticks_follow_while_the_clock_runs() -> None:
+    calls: list[str] = []
+
+    def tick(name: str, every: float = 0.01) -> Tick:
+        return Tick(call=partial(calls.append, name), every=every)
+
+    wakeups = Wakeups({"kept": tick("kept"), "gone": tick("gone"), "changed": tick("old", every=3600)})
+    wakeups.start()
+    wait_until(lambda: {"kept", "gone"} <= set(calls))
+    wakeups.renew({"kept": tick("kept"), "changed": tick("new"), "added": tick("added")})
+    calls.clear()
+    wait_until(lambda: {"kept", "new", "added"} <= set(calls))
+    assert set(calls) - {"gone"} == {"kept", "new", "added"}
+    calls.clear()
+    wait_until(lambda: calls.count("kept") >= 5)
+    assert "gone" not in calls
+    wakeups.renew({"gone": tick("gone")})
+    wait_until(lambda: "gone" in calls)
+    wakeups.stop()
+
+
+def test_each_tick_that_went_round_is_told_of_also_one_that_failed() -> None:
+    told: list[str] = []
+    wakeups = Wakeups({"bad": Tick(call=lambda: 1 / 0, every=0.01)}, went_round=told.append)
+    wakeups.start()
+    wait_until(lambda: told.count("bad") >= 2)
+    wakeups.stop()

@@ -31,6 +31,7 @@ class Told:
         self.waited: list[tuple[datetime, float]] = []
         self.indexed = True
         self.result_error: Exception | None = None
+        self.beats: list[str] = []
 
     def on_receipt(self, arrival: Arrival, header: Header) -> None:
         with self.lock:
@@ -81,6 +82,7 @@ def crew(folder: Path, *, count: int = 2, **changes: Any) -> Iterator[tuple[Crew
         commitment_requests=told.requests,
         wait_indexed=told.wait_indexed,
         on_lost_notices=told.on_lost,
+        beat=told.beats.append,
     )
     found = Crew(settings, parts.open_spool(settings), hooks, count=count)
     try:

@@ -19,13 +19,14 @@ from kuva_gateway.network.negotiation import request_bytes
 from kuva_gateway.receiving import Crew
 from tests.support import ROOT, wait_until
 from tests.unit.network.peers import RawPeer, p_data, pdv, propose
-from tests.unit.receiving.conftest import associate, crew, now
+from tests.unit.receiving.conftest import associate, configuration, crew, now
 from tests.unit.scp.conftest import (
     COMMITMENT,
     COMMITMENT_INSTANCE,
     CT,
     EXPLICIT,
     IMPLICIT,
+    VERIFICATION,
     encode,
     image,
     store,
@@ -254,3 +255,58 @@ def test_a_process_that_stands_still_lets_the_others_take_what_comes(tmp_path: P
         finally:
             os.kill(frozen, signal.SIGCONT)
         assert found.told_until(now())
+
+
+@pytest.mark.slow
+def test_a_process_that_stands_still_is_killed_and_replaced_and_the_others_go_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("kuva_gateway.receiving.member.STANDSTILL", 0.5)
+    monkeypatch.setattr("kuva_gateway.receiving.member.QUESTION_PATIENCE", 0.3)
+    monkeypatch.setattr("kuva_gateway.receiving.crew.WATCH_EVERY", 0.1)
+    with crew(tmp_path) as (found, told):
+        wait_until(lambda: {"accepting", "receiving"} <= set(told.beats))
+        frozen, other = found.pids
+        os.kill(frozen, signal.SIGSTOP)
+        wait_until(lambda: gone(frozen))
+        told.beats.clear()
+        wait_until(lambda: "receiving" in told.beats)
+        wait_until(lambda: found.receivers.ready == 2)
+        assert other in found.pids
+        assert send(found, 1) == 0
+
+
+def test_another_configuration_holds_for_who_comes_and_not_for_who_is_there(tmp_path: Path):
+    with crew(tmp_path) as (found, _), contextlib.ExitStack() as stack:
+        early = [stack.enter_context(associate(found)) for _ in range(2)]
+        changed = [
+            {"name": "ct1", "ae_title": "CT1", "allow": ["echo"], "limits": {"associations": 3}},
+            {"name": "us1", "ae_title": "US1", "allow": ["echo", "store"]},
+        ]
+        take_on = found.prepare(configuration(tmp_path, peers=changed))
+        with pytest.raises(AssociationRejected):
+            associate(found, calling="US1")
+        take_on()
+        data = encode(image(SOPInstanceUID="1.2.3.1"))
+        assert [store(one, data, sop_instance="1.2.3.1").status for one in early] == [0, 0]
+        late = stack.enter_context(associate(found))
+        assert [context.abstract_syntax for context in late.contexts.values()] == [VERIFICATION]
+        assert send(found, 2, calling="US1") == 0
+        assert found.in_flight("1.2.3") is False
+        found.keep_out(frozenset({"1.2.3.3"}))
+        data = encode(image(SOPInstanceUID="1.2.3.3"))
+        assert {store(one, data, sop_instance="1.2.3.3").status for one in early} == {0xA771}
+        assert send(found, 3, calling="US1") == 0xA771
+
+
+def test_what_one_process_cannot_make_ready_for_changes_none(tmp_path: Path):
+    with crew(tmp_path, count=2) as (found, _):
+        broken = configuration(tmp_path, peers=[{"name": "us1", "ae_title": "US1", "code_mapping": "absent.csv"}])
+        broken = broken.model_copy(
+            update={
+                "tls": broken.tls.model_copy(update={"port": 1, "certificate": tmp_path / "no", "key": tmp_path / "no"})
+            }
+        )
+        with pytest.raises(DeferredError, match="receiving process 1: TLS certificate"):
+            found.prepare(broken)
+        assert send(found, 1) == 0

@@ -273,7 +273,7 @@ def test_a700_no_space_before_anything_was_written(gateway: Gateway) -> None:
 
 
 def test_a700_less_than_the_minimum_is_left(gateway: Gateway) -> None:
-    gateway.spool.space._minimum = 1 << 62
+    gateway.spool.space.minimum_free = 1 << 62
     answer = gateway.store(encode(image()))
     assert_refused(gateway, answer, 0xA700, "the gateway's disk is full: send again later")
 
