@@ -158,7 +158,10 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
     pem, key = certificate(folder)
     context = ssl.create_default_context(cafile=str(pem))
     print(f"{options.count} images to storescp --ignore, medians of {options.rounds} rounds")
-    print(f"{'images':>8} {'assoc':>5} {'line':>5}  {'ours':>8} {'storescu':>8} {'times':>6}  CPU s: ours, storescu")
+    print(
+        f"{'images':>8} {'assoc':>5} {'line':>5}  {'ours':>8} {'storescu':>8} {'times':>6} {'of one':>7}"
+        "  CPU s: ours, storescu"
+    )
     for name, size in SIZES.items():
         images = make_images(folder, options.count, size)
         for transport in options.transport:
@@ -166,18 +169,22 @@ def speed(folder: Path, options: argparse.Namespace) -> None:
             port = free_port()
             command = [program("storescp"), "--quiet", "--fork", *secure, "-aet", "ARCHIVE", "--ignore", "-pdu", PDU]
             with child([*command, str(port)], log=folder / "log", port=port, env=environment(**NODELAY)):
+                alone = 0.0
                 for hands in (1, 4):
                     tls = context if secure else None
-                    compare(name, hands, transport, options.rounds, [
+                    theirs = compare(name, hands, transport, options.rounds, alone, [
                         lambda h=hands, t=tls, p=port: send_ours(folder, images, p, h, t),  # noqa: B023
                         lambda h=hands, t=tls, p=port: send_theirs(folder, images, p, h, t),  # noqa: B023
                     ])  # fmt: skip
+                    alone = alone or theirs
         for one in images:
             (folder / one.digest).unlink()
 
 
-def compare(name: str, hands: int, transport: str, rounds: int, runs: Sequence[Callable[[], None]]) -> None:
-    """Run both in turn, and print a line."""
+def compare(
+    name: str, hands: int, transport: str, rounds: int, alone: float, runs: Sequence[Callable[[], None]]
+) -> float:
+    """Run both in turn, and print a line; returns storescu's seconds. ``alone``: those of one storescu (0: these)."""
     seconds: list[list[float]] = [[], []]
     cpu: list[list[float]] = [[], []]
     for number in range(rounds):
@@ -188,7 +195,9 @@ def compare(name: str, hands: int, transport: str, rounds: int, runs: Sequence[C
             cpu[which].append(spent() - before)
     ours, theirs = map(statistics.median, seconds)
     used = ", ".join(f"{statistics.median(one):.2f}" for one in cpu)
-    print(f"{name:>8} {hands:>5} {transport:>5}  {ours:7.2f}s {theirs:7.2f}s {theirs / ours:5.2f}x  {used}", flush=True)
+    ratios = f"{theirs / ours:5.2f}x {(alone or theirs) / ours:6.2f}x"
+    print(f"{name:>8} {hands:>5} {transport:>5}  {ours:7.2f}s {theirs:7.2f}s {ratios}  {used}", flush=True)
+    return theirs
 
 
 def memory(folder: Path, options: argparse.Namespace) -> None:
