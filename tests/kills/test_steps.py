@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.acceptance.gateway import Json
 from tests.kills.mortal import Mortal
 from tests.kills.step_archive import StepArchive
+from tests.postgresql import PostgresqlServer
 from tests.studies import make_study
 from tests.support import wait_until
 
@@ -22,8 +24,11 @@ INSTANCES = 3
 class House:
     """One gateway and one archive for all tests of the module; each test sends a study of its own."""
 
-    def __init__(self, folder: Path, *, keep_for: str = "365d", commitment: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, keep_for: str = "365d", commitment: bool = True, catalog: str | None = None
+    ) -> None:
         self._count = 0
+        self.held = ""
         self.folder = folder
         self.gateway: Mortal
         self.archive = StepArchive(self._kill)
@@ -33,6 +38,7 @@ class House:
             settle_after="100ms",
             rules={"DOC-01": "off", "DOC-02": "off"},
             retention={"keep_for": keep_for, "low_water": "0%"},
+            catalog={"url": catalog},
             destination={"workers": 1, "commitment_overdue": "2s", "storage_commitment": commitment},
         )
         self.archive.gateway_port = self.gateway.port
@@ -69,26 +75,60 @@ class House:
         story: list[Json] = self.gateway.json("studies", "trace", study.uid)
         return story
 
+    def close(self) -> None:
+        """End both."""
+        self.gateway.close()
+        self.archive.close()
+
     def files(self) -> int:
         """Files in ``instances/``."""
         return sum(path.is_file() for path in (self.gateway.spool / "instances").rglob("*"))
 
 
+class Street:
+    """A house for each database, made when the first test asks for it."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self._folder = folder
+        self._options = options
+        self._houses: dict[str, House] = {}
+        self._open = ExitStack()
+
+    def house(self, request: pytest.FixtureRequest, database: str) -> House:
+        """The one on ``sqlite`` or ``postgresql``; it is running."""
+        if database not in self._houses:
+            url = None
+            if database == "postgresql":
+                server: PostgresqlServer = request.getfixturevalue("postgresql")
+                url = self._open.enter_context(server.database())
+            house = self._houses[database] = House(self._folder / database, catalog=url, **self._options)
+            self._open.callback(house.close)
+        house = self._houses[database]
+        house.gateway.ensure()
+        house.archive.report_elsewhere = False
+        return house
+
+    def close(self) -> None:
+        """End everything."""
+        self._open.close()
+
+
 @pytest.fixture(scope="module")
-def whole_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("steps"))
-    try:
-        yield house
-    finally:
-        house.gateway.close()
-        house.archive.close()
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    made = Street(tmp_path_factory.mktemp("steps"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def house(whole_house: House) -> House:
-    whole_house.gateway.ensure()
-    whole_house.archive.report_elsewhere = False
-    return whole_house
+def house(request: pytest.FixtureRequest, street: Street) -> House:
+    """What the archive sees does not depend on the database."""
+    return street.house(request, "sqlite")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_house(request: pytest.FixtureRequest, street: Street) -> House:
+    return street.house(request, request.param)
 
 
 def attempts_of(story: list[Json]) -> list[str]:
@@ -121,9 +161,9 @@ def test_at_a_step_of_the_delivery_that_the_archive_sees(house: House, step: str
 @pytest.mark.parametrize(
     "step", ["after claim 1", "before mark 1", "after mark 1", "before deliver 1", "after deliver 1"]
 )
-def test_at_a_step_of_the_delivery_inside_the_gateway(house: House, step: str) -> None:
-    house.gateway.die_at(step)
-    assert attempts_of(house.die_and_go_on()) == CUT_SHORT
+def test_at_a_step_of_the_delivery_inside_the_gateway(either_house: House, step: str) -> None:
+    either_house.gateway.die_at(step)
+    assert attempts_of(either_house.die_and_go_on()) == CUT_SHORT
 
 
 @pytest.mark.parametrize(
@@ -161,26 +201,29 @@ def test_at_a_step_of_the_commitment_that_the_archive_sees(house: House, step: s
         ("after take 1", True),
     ],
 )
-def test_at_a_step_of_the_commitment_inside_the_gateway(house: House, step: str, elsewhere: bool) -> None:
-    house.archive.report_elsewhere = elsewhere
-    house.gateway.die_at(step)
-    assert attempts_of(house.die_and_go_on()) == ["claimed", "delivered"], "asking again is no delivery"
+def test_at_a_step_of_the_commitment_inside_the_gateway(either_house: House, step: str, elsewhere: bool) -> None:
+    either_house.archive.report_elsewhere = elsewhere
+    either_house.gateway.die_at(step)
+    assert attempts_of(either_house.die_and_go_on()) == ["claimed", "delivered"], "asking again is no delivery"
 
 
 @pytest.fixture(scope="module")
-def emptying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house that keeps what is archived for a moment only; a study that is held must stay."""
-    house = House(tmp_path_factory.mktemp("retention"), keep_for="200ms")
-    try:
-        house.gateway.ensure()
-        held = house.send(code="ZZ9ZZ")
-        house.gateway.wait_state(held.uid, "held")
-        yield house
-        assert house.gateway.wait_state(held.uid, "held")["instances"] == INSTANCES
-        assert house.gateway.json("spool", "verify") == {"verified": INSTANCES, "damaged": []}
-    finally:
-        house.gateway.close()
-        house.archive.close()
+def empty_street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """Houses that keep what is archived for a moment only."""
+    made = Street(tmp_path_factory.mktemp("retention"), keep_for="200ms")
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def emptying(request: pytest.FixtureRequest, empty_street: Street) -> Iterator[House]:
+    """One of them; a study that is held must stay."""
+    house = empty_street.house(request, request.param)
+    if not house.held:
+        house.held = house.send(code="ZZ9ZZ").uid
+        house.gateway.wait_state(house.held, "held")
+    yield house
+    assert house.gateway.wait_state(house.held, "held")["instances"] == INSTANCES
 
 
 @pytest.mark.parametrize(
@@ -199,7 +242,6 @@ def emptying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 )
 def test_at_a_step_of_a_retention_run(emptying: House, step: str) -> None:
     house = emptying
-    house.gateway.ensure()
     house.gateway.die_at(step)
     study = house.send()
     house.gateway.wait_death()
@@ -213,17 +255,15 @@ def test_at_a_step_of_a_retention_run(emptying: House, step: str) -> None:
     events = [line["event"] for line in story]
     assert (events.count("retention"), events.count("files_removed")) == (1, 1)
     assert attempts_of(story) == ["claimed", "delivered"]
+    assert house.gateway.json("spool", "verify") == {"verified": INSTANCES, "damaged": []}
 
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose archive cannot be asked what it has."""
     house = House(tmp_path_factory.mktemp("silent"), commitment=False)
-    try:
-        yield house
-    finally:
-        house.gateway.close()
-        house.archive.close()
+    yield house
+    house.close()
 
 
 @pytest.mark.parametrize(
