@@ -31,6 +31,7 @@ from kuva_gateway.drop_folders import drop_folder_ticks
 from kuva_gateway.errors import CatalogUnavailableError, DeferredError
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.providers import load_shipped_providers
+from kuva_gateway.journaling import Journaling
 from kuva_gateway.lock import StateLock
 from kuva_gateway.monitoring.monitoring import Monitoring, Watched
 from kuva_gateway.queue.answering import WhenThere
@@ -198,6 +199,8 @@ class Daemon:
         if self._catalog is None:
             self._catalog = parts.open_catalog(self.configuration, create=True)
             self._undo.append(("catalog", self._catalog.close))
+            self._journaling = Journaling(self.configuration, log.get_logger("journal"), self._catalog)
+            self._undo.append(("journal", self._journaling.stop))
         load_starter_codes(self._catalog)
         load_shipped_providers(self._catalog)
         indexer = Indexer(
@@ -240,6 +243,21 @@ class Daemon:
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
+<<<<<<< HEAD
+=======
+        wakeups = Wakeups(
+            {
+                **delivering.ticks(),
+                **aftercare.ticks(),
+                **self._auditing.ticks(catalog),
+                **self._journaling.ticks(),
+                **drop_folder_ticks(self.configuration, catalog, now=utc_now),
+                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
+                "pulse": Tick(call=lambda: self._pulse.beat("the clock"), every=BEAT_EVERY),
+            },
+            log=queue_log,
+        )
+>>>>>>> 7d13141 (journal: Keep what only the catalog knows beside the images)
         self._delivering = delivering
         wakeups = self._wakeups = Wakeups(
             self._ticks(catalog, delivering, aftercare), log=queue_log, went_round=self._supervision.went_round

@@ -15,6 +15,10 @@ from kuva_gateway.catalog import codes, rebuild
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions_kept import Kept, read_kept, write_kept
 from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.catalog.journaling import begin, tell
+from kuva_gateway.catalog.putting_back import put_back_papers, put_back_providers
+from kuva_gateway.catalog.recalled import Recalled
+from kuva_gateway.catalog.records import RebuildSummary
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import BusyError, GatewayError
@@ -22,6 +26,7 @@ from kuva_gateway.intake.authorizations import import_authorization
 from kuva_gateway.intake.codes import load_starter_codes
 from kuva_gateway.intake.documents import import_document
 from kuva_gateway.intake.providers import load_shipped_providers
+from kuva_gateway.journal import Journal
 from kuva_gateway.lock import StateLock
 
 
@@ -62,8 +67,8 @@ def rebuild_catalog(
 
     A sound catalog keeps everything that it knows. Otherwise the embedded catalog's file is put aside, what can still
     be read of its code list, amendments and links of patient ids is taken over (else the shipped starter list is
-    loaded), the accepted documents are read again, and every study is held by QUA-03, because nobody knows what was
-    decided and delivered.
+    loaded), the accepted documents are read again, and the journal gives back what was sent by whom, decided and
+    delivered. What it cannot tell is held by QUA-03.
 
     Raises
     ------
@@ -71,27 +76,27 @@ def rebuild_catalog(
         The daemon runs.
     """
     with StateLock(configuration.state_directory / "lock"):
-        spool = parts.open_spool(configuration)
         sound, listed_before, kept = _look_at_old(configuration)
-        if sound:
-            with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
-                summary = rebuild.complete(catalog, spool, duplicates=configuration.duplicates, progress=progress)
-        else:
-            path = parts.catalog_path(configuration)
-            if configuration.catalog.url is None:
-                _put_aside(path, now)
-            summary = rebuild.rebuild(
-                configuration.catalog.url, path, spool, duplicates=configuration.duplicates, progress=progress
-            )
-        with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
-            if listed_before:
-                codes.store(catalog, listed_before)
-            amendments = write_kept(catalog, kept)
-            load_starter_codes(catalog)
-            load_shipped_providers(catalog)
-            documents, unreadable = _documents(configuration, catalog)
-            authorizations, unreadable_authorizations = _authorizations(configuration, catalog)
-            listed = codes.count(catalog)
+        journal, temporary = parts.open_journal(configuration), configuration.state_directory / "recalled.sqlite"
+        with Recalled(journal, temporary) as recalled:
+            summary = _rebuild(configuration, recalled, now, progress, sound=sound)
+            with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
+                if listed_before:
+                    codes.store(catalog, listed_before)
+                amendments = write_kept(catalog, kept)
+                load_starter_codes(catalog)
+                load_shipped_providers(catalog)
+                documents, unreadable = _documents(configuration, catalog)
+                authorizations, unreadable_authorizations = _authorizations(configuration, catalog)
+                invalidated = 0
+                if not sound:
+                    put_back_providers(catalog, recalled)
+                    invalidated = put_back_papers(catalog, recalled)
+                listed = codes.count(catalog)
+                if not sound and not recalled.trusted:
+                    _begin_journal_again(journal, now)
+                begin(catalog, journal)
+                tell(catalog, journal)
     return {
         "instances": summary.instances,
         "studies": summary.studies,
@@ -103,8 +108,53 @@ def rebuild_catalog(
         "unreadable_authorizations": unreadable_authorizations,
         "codes": listed,
         "amendments_kept": amendments,
-        "decisions_kept": sound,
+        "decisions": summary.decisions + invalidated,
+        "held": summary.held,
+        "gone": summary.gone,
+        "damaged_journal_lines": recalled.damage.lines,
+        "missing_journal_files": recalled.damage.files,
+        "decisions_kept": sound or recalled.trusted,
     }
+
+
+def _rebuild(
+    configuration: Configuration,
+    recalled: Recalled,
+    now: datetime,
+    progress: Callable[[int], None] | None,
+    *,
+    sound: bool,
+) -> RebuildSummary:
+    """Complete a sound catalog, or make a new one."""
+    spool, rejecters = parts.open_spool(configuration), parts.rejecters(configuration)
+    if sound:
+        with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
+            return rebuild.complete(
+                catalog,
+                spool,
+                recalled,
+                duplicates=configuration.duplicates,
+                rejecters=rejecters,
+                progress=progress,
+            )
+    path = parts.catalog_path(configuration)
+    if configuration.catalog.url is None:
+        _put_aside(path, now)
+    return rebuild.rebuild(
+        configuration.catalog.url,
+        path,
+        spool,
+        recalled,
+        duplicates=configuration.duplicates,
+        rejecters=rejecters,
+        progress=progress,
+    )
+
+
+def _begin_journal_again(journal: Journal, now: datetime) -> None:
+    """A journal that is not whole is put aside; a new one begins with what the new catalog knows."""
+    if journal.folder.exists():
+        journal.folder.rename(journal.folder.with_name(f"journal.before-{now.strftime('%Y%m%dT%H%M%SZ')}"))
 
 
 def _look_at_old(configuration: Configuration) -> tuple[bool, tuple[CodePeriod, ...], Kept]:

@@ -8,8 +8,6 @@ was noted elsewhere (``audit verify`` prints the last one, a collector has them 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from kuva_gateway import appending
 from kuva_gateway.audit.message import stamp
 from kuva_gateway.errors import DamageError
 
@@ -27,7 +26,6 @@ FILE_BYTES = 16 << 20
 """A file that has so many bytes is followed by a new one, called after its first record."""
 NOTHING_BEFORE = "0" * 64
 _SUFFIX = ".jsonl"
-_LOCK = "lock"
 _TAIL = 1 << 16
 
 
@@ -76,8 +74,7 @@ class Trail:
         DamageError
             The end of the trail cannot be read, so that nothing can be bound to it.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._turn():
+        with appending.turn(self.folder):
             path = next(iter(reversed(files(self.folder))), None)
             end = End() if path is None else _last(path)
             if path is None or path.stat().st_size >= self._file_bytes:
@@ -86,17 +83,8 @@ class Trail:
             for at, message in messages:
                 end, line = _bind(end, at, message)
                 lines.append(line)
-            _write(path, b"".join(lines))
+            appending.append(path, b"".join(lines))
             return end
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def files(folder: Path) -> list[Path]:
@@ -241,27 +229,3 @@ def _before(path: Path) -> End:
     """The end before a file that a crash left without a record."""
     older = [one for one in files(path.parent) if one < path]
     return _last(older[-1]) if older else End()
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        size = os.fstat(descriptor).st_size
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, size)
-            raise
-    finally:
-        os.close(descriptor)
-    if new:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

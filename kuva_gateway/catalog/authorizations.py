@@ -11,6 +11,7 @@ from typing import Any
 from kuva_gateway.catalog import versions
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import patient_key
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added, KeptAuthorization
 from kuva_gateway.catalog.session import Row, Session, iso, microseconds
@@ -70,6 +71,7 @@ def add(catalog: Catalog, authorization: Authorization, stored_as: str, digest: 
         write_references(
             session, AUTHORIZATIONS, row_id, [*named, *(("event", one) for one in authorization.service_events)]
         )
+        note(session, "authorization", authorization.oid)
         superseded = refresh_current(session, AUTHORIZATIONS, row_id, columns["set_id"], authorization.replaces)
         affected = _concerned(session, [row_id, *superseded])
         open_question(session, affected)

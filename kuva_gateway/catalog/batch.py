@@ -18,6 +18,7 @@ from kuva_gateway.catalog import rejections
 from kuva_gateway.catalog.batch_notes import BatchNotes, Place
 from kuva_gateway.catalog.duplicates import Known, Policy, is_delivered, judge
 from kuva_gateway.catalog.observed import Observed
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.removal import keep
 from kuva_gateway.catalog.retention import keep_from
@@ -408,6 +409,14 @@ class _Batch:
         else:
             self.new["instances"][old.new_row][_CURRENT] = 0
 
+    def _note_receipts(self) -> None:
+        """Who sent what, for the journal: the batch in one row."""
+        if not self.new["receipts"]:
+            return
+        digests = {number: digest for digest, number in self.digests.items()}
+        told = [[*key, peer, digests[number].hex()] for *key, peer, number in self.new["receipts"]]
+        note(self.session, "receipts", json.dumps(told, separators=(",", ":")))
+
     # -- after --------------------------------------------------------------------------------------------------
 
     def write(self) -> frozenset[str]:
@@ -417,6 +426,7 @@ class _Batch:
         for table, columns in _CHILDREN.items():
             marks = ", ".join("?" * len(columns))
             self.session.many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", self.new[table])
+        self._note_receipts()
         refresh_amended(self.session, [study.id for study in touched if not study.new])
         self.session.change_in("UPDATE instances SET current = 0 WHERE id IN {}", self.replaced)
         self.session.change_in(

@@ -23,6 +23,7 @@ from typing import Any
 import peewee
 from playhouse.pool import PooledPostgresqlDatabase, PooledSqliteDatabase
 
+from kuva_gateway.catalog import outbox
 from kuva_gateway.catalog.migrations import migrate
 from kuva_gateway.catalog.session import Session, microseconds
 from kuva_gateway.catalog.totals import write_down
@@ -100,6 +101,8 @@ class Catalog:
         self.postgresql = postgresql
         self.now = now
         self._busy_milliseconds = int(busy_timeout * 1000)
+        self.on_noted: Callable[[], None] | None = None
+        """Called after a transaction that has something for the journal, on its thread, when it is committed."""
         self._held = _Held()
         self._log: Path | None = None
         self._log_limit = LOG_LIMIT
@@ -190,6 +193,7 @@ class Catalog:
                 finally:
                     self._held.session = None
                 write_down(session)
+                noted = outbox.write_down(session)
                 connection.execute("COMMIT")
             except BaseException as error:
                 self._abandon(connection, error)
@@ -197,6 +201,8 @@ class Catalog:
             if writes:
                 self._bound_log(connection)
             self.database.close()
+        if noted and self.on_noted is not None:
+            self.on_noted()
 
     def _bound_log(self, connection: Any) -> None:
         """Move all of a large write-ahead log into the database and begin it anew.

@@ -11,6 +11,7 @@ from typing import Any
 from kuva_gateway.catalog import shapes, versions
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.links import link_document, patient_key
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.records import Added
 from kuva_gateway.catalog.session import Row, Session, microseconds
@@ -57,6 +58,7 @@ def add(catalog: Catalog, document: ImagingDocument, stored_as: str, digest: str
         document_id = _write(session, present, columns)
         _write_register(session, document_id, document)
         write_references(session, DOCUMENTS, document_id, _references(document))
+        note(session, "document", document.oid)
         superseded = refresh_current(session, DOCUMENTS, document_id, columns["set_id"], document.replaces)
         affected = {*link_document(session, document_id), *_studies_of(session, [document_id, *superseded])}
         open_question(session, affected)

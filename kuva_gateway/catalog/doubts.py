@@ -28,8 +28,12 @@ def doubt(catalog: Catalog, entry: EntryRecord, instance_id: int) -> None:
 
 
 def doubt_all(catalog: Catalog) -> int:
-    """The catalog was restored: whatever it has as pending may have been sent since; returns how many instances."""
+    """The catalog was restored or made anew: whatever is here may have been sent without its knowledge.
+
+    What is pending is in doubt, and so will be what is planned of images that are here. Returns how many instances are.
+    """
     with catalog.write() as session:
+        session.insert("renewals", at=session.at)
         return session.change("UPDATE ledger SET code = ? WHERE state = 'pending'", IN_DOUBT)
 
 

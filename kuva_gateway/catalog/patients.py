@@ -14,6 +14,7 @@ from kuva_gateway.catalog.amended import amendments_of, changes_from_json, chang
 from kuva_gateway.catalog.amendments import STUDY_ROW, may_be_amended, write
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.linked import FARTHEST, by_people, missing
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.records import FactSet, Linked, PatientLink
 from kuva_gateway.catalog.session import Row, Session, moment
 from kuva_gateway.catalog.states import write_history
@@ -55,6 +56,7 @@ def link(catalog: Catalog, old: str, changes: Mapping[str, Value], *, issuer: st
 
 def _keep(session: Session, key: str, issuer: str, changes: Mapping[str, Value], by: str, reason: str) -> None:
     """Write the link down, unless it is the newest of its kind already; of news about a person the last is kept."""
+    note(session, "link", key)
     told = changes_to_json(changes)
     alike = [
         row

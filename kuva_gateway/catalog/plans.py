@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kuva_gateway.catalog import totals
 from kuva_gateway.catalog.completion import complete_study, ledger_counts, recount
+from kuva_gateway.catalog.doubts import IN_DOUBT
 from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.catalog.routing import NORMAL, Traits, priority, takes, traits
 from kuva_gateway.catalog.session import Row, Session
@@ -87,7 +88,8 @@ def _plan_entry(session: Session, study: Row, plan: DestinationPlan, urgency: in
         failed_again_pending(session, study["id"], plan.name)
     pending = session.change(
         "INSERT INTO ledger (study_id, destination, instance_id, revision, state, code, changed_at) "
-        "SELECT i.study_id, CAST(? AS TEXT), i.id, CAST(? AS INTEGER), 'pending', '', CAST(? AS BIGINT) "
+        "SELECT i.study_id, CAST(? AS TEXT), i.id, CAST(? AS INTEGER), 'pending', CASE WHEN i.received_at <= "
+        f"(SELECT COALESCE(MAX(at), 0) FROM renewals) THEN '{IN_DOUBT}' ELSE '' END, CAST(? AS BIGINT) "
         "FROM instances i WHERE i.study_id = ? AND i.current = 1 AND i.held = 0 ON CONFLICT DO NOTHING",
         plan.name,
         study["revision"],

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.clinical.providers import Provider
@@ -68,6 +69,7 @@ def add(catalog: Catalog, provider: Provider) -> None:
             provider.joined.isoformat(),
             provider.oid,
         )
+        note(session, "provider", provider.name)
         _ask_again(session)
 
 
@@ -89,6 +91,7 @@ def change(catalog: Catalog, name: str, *, oid: str | None = None, joined: date 
             session.execute("UPDATE providers SET oid = ? WHERE name = ?", oid, name)
         if joined is not None:
             session.execute("UPDATE providers SET joined = ? WHERE name = ?", joined.isoformat(), name)
+        note(session, "provider", name)
         _ask_again(session)
         row = session.one("SELECT name, sector, joined, oid FROM providers WHERE name = ?", name)
     assert row is not None

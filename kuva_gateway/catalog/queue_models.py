@@ -145,6 +145,27 @@ class ToAudit(Table):
         table_name = "to_audit"
 
 
+class ToJournal(Table):
+    """A thing that changed and that the journal is still to be told of (:mod:`.outbox`)."""
+
+    id = AutoField()
+    kind = TextField()
+    what = TextField(help_text="a study's id, a name, an OID; of receipts themselves as JSON")
+
+    class Meta:
+        table_name = "to_journal"
+
+
+class Renewal(Table):
+    """The catalog was restored or made anew: what came before may have been delivered without its knowledge."""
+
+    id = AutoField()
+    at = BigIntegerField()
+
+    class Meta:
+        table_name = "renewals"
+
+
 class Commitment(Table):
     """One storage commitment transaction."""
 

@@ -368,6 +368,12 @@ class RebuildSummary:
     arrivals: int
     bad: Sequence[str]
     """Digests of stored files that could not be read or are missing."""
+    decisions: int = 0
+    """What people decided, from the journal."""
+    held: int = 0
+    """Studies of which the journal cannot tell enough (QUA-03)."""
+    gone: int = 0
+    """Studies that the journal knows and of which no file is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,8 @@ class Session:
         self.at = at
         self.memory: dict[Any, Any] = {}
         """What a transaction that only reads has looked up: nothing changes while it lasts."""
+        self.noted: dict[tuple[str, str], None] = {}
+        """What the transaction has changed that the journal is to be told of (:mod:`.outbox`)."""
         self.totals: dict[tuple[str, str], tuple[int, int, int]] = {}
         """What the transaction has changed of the totals and not written yet (:mod:`.totals`)."""
 

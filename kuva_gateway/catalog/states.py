@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kuva_gateway.catalog import totals
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.errors import NotFoundError, StateError
 
@@ -77,6 +78,21 @@ LEDGER: Mapping[tuple[str, str], str] = {
 
 GATEWAY = "gateway"
 """Who changed a state when no person did."""
+
+JOURNALED = frozenset(
+    {
+        "delivered",
+        "committed",
+        "refused",
+        "gave_up",
+        "commitment_failed",
+        "all_complete",
+        "instance_arrived",
+        "rejection_note",
+        "files_removed",
+    }
+)
+"""What the journal is told of even where no person did it: what went where, and what came after it."""
 
 AUDITED = frozenset({"files_removed"})
 """What the audit trail is told of even where no person did it."""
@@ -147,6 +163,16 @@ def apply(
     return after
 
 
+def put_back_study(session: Session, row: Row, state: str, **columns: Any) -> None:
+    """The state that the journal has of a study in a catalog made anew; its history says so, no event leads there."""
+    settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
+    session.execute(f"UPDATE studies SET {settings} WHERE id = ?", state, *columns.values(), row["id"])
+    totals.move(session, "studies", row, state)
+    detail = {"revision": columns["revision"]}
+    write_history(session, study_id=row["id"], event="recalled", change=(row["state"], state), detail=detail)
+    row["state"] = state
+
+
 def write_history(
     session: Session,
     *,
@@ -161,6 +187,8 @@ def write_history(
     history_id = session.value(
         f"{_HISTORY} RETURNING id", *_told(session, study_id, entry_id, event, change, by, detail)
     )
+    if by != GATEWAY or event in JOURNALED:
+        note(session, "study", study_id)
     if by != GATEWAY or event in AUDITED:
         session.execute("INSERT INTO to_audit (history_id) VALUES (?)", history_id)
 
@@ -207,6 +235,8 @@ def move_ledger(
 
     Rows that do not know it stay as they are: marks are made in groups, and results come late and twice.
     """
+    if event != "sent":  # marks are made in groups while an entry is sent; its end is told of
+        note(session, "study", study_id)
     before = targets(LEDGER, event)
     after = LEDGER[before[0], event]
     marks = ", ".join("?" * len(before))

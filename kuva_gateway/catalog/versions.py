@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from kuva_gateway.catalog.outbox import Kind, note
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.errors import NotFoundError, RefusedError, StateError
 
@@ -21,10 +22,13 @@ class Papers(NamedTuple):
     owner: str
     one: str
     """What one is called, with its article."""
+    kind: Kind
 
 
-DOCUMENTS: Final = Papers("documents", "document_references", "document_id", "the document")
-AUTHORIZATIONS: Final = Papers("authorizations", "authorization_references", "authorization_id", "the authorization")
+DOCUMENTS: Final = Papers("documents", "document_references", "document_id", "the document", "document")
+AUTHORIZATIONS: Final = Papers(
+    "authorizations", "authorization_references", "authorization_id", "the authorization", "authorization"
+)
 
 
 def known(session: Session, papers: Papers, oid: str, digest: str) -> tuple[Row | None, bool]:
@@ -88,6 +92,7 @@ def invalidate(session: Session, papers: Papers, oid: str, *, by: str, reason: s
         raise NotFoundError(f"there is no such {papers.one.removeprefix('the ')}")
     if row["invalidated_at"] is not None:
         raise StateError(f"{papers.one} is invalidated already")
+    note(session, papers.kind, oid)
     session.execute(
         f"UPDATE {papers.table} SET invalidated_at = ?, invalidated_by = ?, invalidated_reason = ? WHERE id = ?",
         session.at,

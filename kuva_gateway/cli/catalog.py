@@ -18,8 +18,8 @@ def catalog() -> None:
 def rebuild(invocation: Invocation) -> None:
     """Bring the catalog into line with the stored files; the daemon must be down.
 
-    A catalog that can be read keeps all it knows. One that cannot is put aside and made anew, and every study is held
-    until a person releases it, because earlier deliveries and decisions are not known.
+    A catalog that can be read keeps all it knows. One that cannot is put aside and made anew; the journal gives back
+    who sent what, what was decided and what was delivered. What it cannot tell is held until a person releases it.
     """
     from kuva_gateway.offline import rebuild_catalog
 
@@ -32,4 +32,7 @@ def rebuild(invocation: Invocation) -> None:
         counts = {key: value for key, value in summary.items() if key != "decisions_kept"}
         click.echo(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in counts.items()))
     if not summary["decisions_kept"]:
-        say("the catalog was made anew: earlier deliveries and decisions are not known, every study is held (QUA-03)")
+        say(
+            "the catalog was made anew and the journal is not whole: earlier deliveries and decisions may not be "
+            "known, every study that is not decided is held (QUA-03)"
+        )

@@ -63,10 +63,12 @@ class Invocation:
     def catalog(self, *, create: bool = False) -> Catalog:
         """The catalog, opened once; with ``create`` the state directory and the catalog are made if needed."""
         if self._catalog is None:
-            from kuva_gateway.parts import open_catalog
+            from kuva_gateway.parts import open_catalog, tell_journal
 
             self.state_directory(create=create)
-            self._catalog = open_catalog(self.configuration(), create=create)
+            catalog = open_catalog(self.configuration(), create=create)
+            catalog.on_noted = lambda: tell_journal(self.configuration(), catalog)
+            self._catalog = catalog
         return self._catalog
 
     def spool(self, *, create: bool = False) -> Spool:

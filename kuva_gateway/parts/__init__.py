@@ -52,7 +52,9 @@ from kuva_gateway.parts.state import (
     document_profile,
     make_state_directory,
     open_catalog,
+    open_journal,
     open_spool,
+    tell_journal,
 )
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "make_state_directory",
     "make_today",
     "open_catalog",
+    "open_journal",
     "open_spool",
     "outside_files",
     "overdue_after",
@@ -97,6 +100,7 @@ __all__ = [
     "rejecters",
     "server_tls",
     "tell_audit",
+    "tell_journal",
     "timers",
     "unlisted_codes",
 ]

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import StateError
+from kuva_gateway.errors import DeferredError, StateError
+from kuva_gateway.journal import Journal
 from kuva_gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -55,6 +56,29 @@ def _refuse_half_restored(configuration: Configuration) -> None:
     state = configuration.state_directory
     if (state / RESTORING).exists():
         raise StateError(f"a restore into {state} did not come to its end: run the same restore again")
+
+
+def open_journal(configuration: Configuration) -> Journal:
+    """The journal, from which a lost catalog gets back what the stored files do not say."""
+    return Journal(configuration.state_directory / "journal")
+
+
+def tell_journal(configuration: Configuration, catalog: Catalog) -> None:
+    """Tell the journal of what has changed, at once: who is told that something is done can rely on it.
+
+    Raises
+    ------
+    DeferredError
+        It is done, and the journal is to be told of it later.
+    """
+    from kuva_gateway.catalog.journaling import tell
+
+    try:
+        tell(catalog, open_journal(configuration))
+    except OSError as error:
+        raise DeferredError(
+            f"it is done, but the journal cannot be written now ({error.strerror}); the daemon will write it"
+        ) from error
 
 
 def accepted_documents(configuration: Configuration) -> Path:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kuva_gateway.catalog import patients, studies
+from kuva_gateway.catalog import rebuild as rebuilding
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions_kept import read_kept, write_kept
-from kuva_gateway.catalog.rebuild import rebuild
+from kuva_gateway.catalog.recalled import Recalled
+from kuva_gateway.catalog.records import RebuildSummary
 from kuva_gateway.errors import StateError
+from kuva_gateway.journal import Journal
+from kuva_gateway.spool import Spool
 from tests.unit.catalog.making import HETU, Hospital
 
 SAME = ("study_instance_uid", "patient_id", "accession_number", "modalities", "series", "instances", "bytes")
@@ -19,6 +24,12 @@ SAME = ("study_instance_uid", "patient_id", "accession_number", "modalities", "s
 def summary(catalog: Catalog) -> list[dict[str, object]]:
     rows = [{name: study[name] for name in SAME} for study in studies.listing(catalog)]
     return sorted(rows, key=lambda row: str(row["study_instance_uid"]))
+
+
+def rebuild(url: None, path: Path, spool: Spool, **keywords: Any) -> RebuildSummary:
+    """Without a journal."""
+    with Recalled(Journal(path.with_name("journal")), path.with_name("recalled.sqlite")) as recalled:
+        return rebuilding.rebuild(url, path, spool, recalled, **keywords)
 
 
 @pytest.fixture

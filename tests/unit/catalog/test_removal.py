@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from kuva_gateway.catalog import instances, rebuild, removal, studies
+from kuva_gateway.catalog.recalled import Recalled
 from kuva_gateway.catalog.remover import HELPING
 from kuva_gateway.errors import NotFoundError, StateError
+from kuva_gateway.journal import Journal
 from tests.faults import FaultyFiles
 from tests.support import wait_until
 from tests.unit.catalog.making import Hospital
@@ -188,7 +191,8 @@ def test_many_files_are_removed_in_helpings(hospital: Hospital) -> None:
     assert list(hospital.spool.instances()) == []
 
 
-def test_completing_a_catalog_misses_nothing_that_was_removed(hospital: Hospital) -> None:
+def test_completing_a_catalog_misses_nothing_that_was_removed(hospital: Hospital, tmp_path: Path) -> None:
     removed(hospital)
     hospital.indexer().remove_all()
-    assert rebuild.complete(hospital.catalog, hospital.spool).bad == ()
+    with Recalled(Journal(tmp_path / "journal"), tmp_path / "recalled.sqlite") as recalled:
+        assert rebuild.complete(hospital.catalog, hospital.spool, recalled).bad == ()
