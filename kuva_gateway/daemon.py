@@ -243,21 +243,6 @@ class Daemon:
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
         self._undo.append(("aftercare", aftercare.stop))
-<<<<<<< HEAD
-=======
-        wakeups = Wakeups(
-            {
-                **delivering.ticks(),
-                **aftercare.ticks(),
-                **self._auditing.ticks(catalog),
-                **self._journaling.ticks(),
-                **drop_folder_ticks(self.configuration, catalog, now=utc_now),
-                "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
-                "pulse": Tick(call=lambda: self._pulse.beat("the clock"), every=BEAT_EVERY),
-            },
-            log=queue_log,
-        )
->>>>>>> 7d13141 (journal: Keep what only the catalog knows beside the images)
         self._delivering = delivering
         wakeups = self._wakeups = Wakeups(
             self._ticks(catalog, delivering, aftercare), log=queue_log, went_round=self._supervision.went_round
@@ -274,6 +259,7 @@ class Daemon:
             **delivering.ticks(),
             **aftercare.ticks(),
             **self._auditing.ticks(catalog),
+            **self._journaling.ticks(),
             **drop_folder_ticks(self.configuration, catalog, now=utc_now),
             "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
         }
