@@ -199,8 +199,7 @@ class Daemon:
         if self._catalog is None:
             self._catalog = parts.open_catalog(self.configuration, create=True)
             self._undo.append(("catalog", self._catalog.close))
-            self._journaling = Journaling(self.configuration, log.get_logger("journal"), self._catalog)
-            self._undo.append(("journal", self._journaling.stop))
+            self._journaling = Journaling(self.configuration, self._catalog, self._undo)
         load_starter_codes(self._catalog)
         load_shipped_providers(self._catalog)
         indexer = Indexer(
@@ -397,7 +396,6 @@ class Daemon:
         self._log.info("stopped")
 
     def _end_ports_first(self) -> None:
-        """Peers are the first to be told: what they send from now on must find another way. Then nothing changes any
-        more while it is stopped."""
+        """Peers are told first: what they send from now on must find another way. Then nothing changes any more."""
         order = {"reload": 1, "ports": 2}
         self._undo.sort(key=lambda part: order.get(part[0], 0))

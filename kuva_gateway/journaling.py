@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from kuva_gateway import parts
 from kuva_gateway.audit.trouble import Trouble
 from kuva_gateway.catalog import journaling
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
+from kuva_gateway.log import get_logger
 from kuva_gateway.queue.schedule import Tick
 
 TELL_EVERY = 1.0  # seconds
 
 
 class Journaling:
-    """Tells the journal until :meth:`stop`."""
+    """Tells the journal until :meth:`stop`, which ``undo`` gets to know."""
 
-    def __init__(self, configuration: Configuration, log: Any, catalog: Catalog) -> None:
+    def __init__(
+        self, configuration: Configuration, catalog: Catalog, undo: list[tuple[str, Callable[[], object]]]
+    ) -> None:
         self._journal = parts.open_journal(configuration)
         self._catalog = catalog
-        self._log = log
+        log = self._log = get_logger("journal")
         self._stopping = threading.Event()
         self._trouble = Trouble(
             lambda why: log.error("the journal cannot be written", why=why),
             lambda: log.info("the journal is written again"),
         )
+        undo.append(("journal", self.stop))
 
     def ticks(self) -> Mapping[str, Tick]:
         """What is to be called now and then."""
