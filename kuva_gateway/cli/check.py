@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from kuva_gateway.cli import completion
 from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_table, progress, say
 from kuva_gateway.errors import GatewayError, NotFoundError
@@ -57,7 +58,9 @@ class _Found:
 
 @click.command("check", cls=Command)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--peer", metavar="NAME", default="", help="Judge as if this peer had sent them.")
+@click.option(
+    "--peer", metavar="NAME", default="", shell_complete=completion.peers, help="Judge as if this peer had sent them."
+)
 @pass_invocation
 def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
     """Judge images, documents and authorizations without receiving them; exit status 1 when anything would be held."""

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kuva_gateway.cli.examples import EXAMPLES
 from kuva_gateway.config import Configuration, load, locate
 from kuva_gateway.control import ask
 from kuva_gateway.errors import DeferredError, NotFoundError
+
+PROGRAM = "kuva-gateway"
 
 if TYPE_CHECKING:
     from kuva_gateway.catalog.database import Catalog
@@ -120,11 +123,17 @@ def _common_options() -> list[click.Option]:
 
 
 class Command(click.Command):
-    """A command that takes the common options."""
+    """A command that takes the common options, and whose help ends with an example."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.params.extend(_common_options())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        example = EXAMPLES.get(ctx.command_path.partition(" ")[2])
+        if example:
+            with formatter.section("Example"):
+                formatter.write(f"{'':{formatter.current_indent}}{PROGRAM} {example}\n")
 
 
 class Group(click.Group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from kuva_gateway.cli import completion
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_rows
 from kuva_gateway.errors import NotFoundError, RefusedError
@@ -46,7 +47,7 @@ def list_(invocation: Invocation) -> None:
 
 
 @peers.command("echo")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.callable_names)
 @pass_invocation
 def echo(invocation: Invocation, name: str) -> None:
     """Send a C-ECHO to a peer or a destination; exit status 1 when it does not answer."""
@@ -67,7 +68,7 @@ def echo(invocation: Invocation, name: str) -> None:
 
 
 @peers.command("commitments")
-@click.option("--peer", metavar="NAME", help="Only what this peer asked.")
+@click.option("--peer", metavar="NAME", shell_complete=completion.peers, help="Only what this peer asked.")
 @click.option("--waiting", is_flag=True, help="Only those whose report has not been delivered.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
 @pass_invocation

@@ -10,6 +10,7 @@ import click
 
 from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.routing import NORMAL, URGENT
+from kuva_gateway.cli import completion
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.output import emit_json, emit_rows, say
 from kuva_gateway.errors import GatewayError
@@ -23,7 +24,9 @@ def queue() -> None:
 
 
 @queue.command("list")
-@click.option("--destination", metavar="D", help="Only entries for this destination.")
+@click.option(
+    "--destination", metavar="D", shell_complete=completion.destinations, help="Only entries for this destination."
+)
 @click.option("--state", type=click.Choice(STATES), help="Only entries in this state.")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="The newest so many.")
 @pass_invocation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kuva_gateway.catalog import studies as catalog_studies
+from kuva_gateway.cli import completion
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
 from kuva_gateway.cli.moments import parse_since
 from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
@@ -22,8 +23,10 @@ def studies() -> None:
 
 @studies.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only studies in this state.")
-@click.option("--rule", metavar="RULE", help="Only studies with a finding by this rule.")
-@click.option("--peer", metavar="NAME", help="Only what this peer sent.")
+@click.option(
+    "--rule", metavar="RULE", shell_complete=completion.rules, help="Only studies with a finding by this rule."
+)
+@click.option("--peer", metavar="NAME", shell_complete=completion.peers, help="Only what this peer sent.")
 @click.option("--accession", metavar="A", help="Only this accession number.")
 @click.option("--since", metavar="T", help="Only what arrived since a date, a time or an age such as 2h.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
