@@ -1,0 +1,153 @@
+"""A Debian 12 in a folder: made with debootstrap, the gateway installed as README.rst says, booted by systemd-nspawn.
+
+Keeps nothing outside the folder. Promises that what was booted is powered off or killed at the end, by its own pid.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv"
+MIRROR = "http://deb.debian.org/debian"
+BOOTING, ENDING = 60.0, 30.0  # seconds
+_COMMAND = """\
+#!/opt/kuva-gateway/bin/python3
+import sys
+from kuva_gateway.cli import main
+sys.exit(main())
+"""
+Done = subprocess.CompletedProcess[str]
+
+
+def build(root: Path, source: Path) -> Path:
+    """The Debian at ``root`` with the gateway of ``source``; what is there already is used again."""
+    if not (root / "usr" / "bin" / "python3").exists():
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root), MIRROR]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    program = root / "opt" / "kuva-gateway"
+    if not program.exists():
+        _install_python(root, program)
+    packages = next(program.glob("lib/python3*/site-packages"))
+    shutil.rmtree(packages / "kuva_gateway", ignore_errors=True)
+    shutil.copytree(source / "kuva_gateway", packages / "kuva_gateway")
+    share = program / "share" / "kuva-gateway" / "conf"
+    shutil.copytree(source / "conf", share, dirs_exist_ok=True)
+    command = program / "bin" / "kuva-gateway"
+    command.write_text(
+        "#!/opt/kuva-gateway/bin/python3\nimport sys\nfrom kuva_gateway.cli import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
+    for unit in sorted((source / "systemd").glob("kuva-gateway*.*")):
+        folder = {"sysusers": "usr/lib/sysusers.d", "tmpfiles": "usr/lib/tmpfiles.d"}.get(unit.suffix[1:])
+        name = unit.name if folder is None else f"{unit.stem}.conf"
+        shutil.copy(unit, root / (folder or "etc/systemd/system") / name)
+    subprocess.run(["systemd-sysusers", f"--root={root}"], check=True)
+    subprocess.run(["systemd-tmpfiles", f"--root={root}", "--create", "kuva-gateway.conf"], check=True)
+    return root
+
+
+def _install_python(root: Path, program: Path) -> None:
+    """A virtual environment of the Debian's own Python with the packages of the one that runs this."""
+    subprocess.run(["chroot", str(root), "python3", "-m", "venv", "--without-pip", "/opt/kuva-gateway"], check=True)
+    ours = Path(sys.prefix) / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    theirs = next(program.glob("lib/python3*/site-packages"))
+    if ours.parent.name != theirs.parent.name:
+        raise SystemExit(f"needs {theirs.parent.name} here as well, to take its packages")
+    shutil.copytree(ours, theirs, dirs_exist_ok=True, symlinks=True)
+
+
+class Container:
+    """A booted one."""
+
+    def __init__(self, root: Path, console: Path) -> None:
+        self._root = root
+        self._console = console
+        self._process: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    def __enter__(self) -> Container:
+        command = ["systemd-nspawn", "-q", "-D", str(self._root), "--register=no", "--keep-unit", "-b"]
+        with self._console.open("wb") as console:
+            self._process = subprocess.Popen(
+                [*command, "--private-network", "--console=pipe"],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+            )
+        until = time.monotonic() + BOOTING
+        while time.monotonic() < until:
+            self._leader = self._leader or self._child()
+            if self._leader and self.run("systemctl", "is-system-running").stdout.strip() in ("running", "degraded"):
+                return self
+            time.sleep(0.3)
+        self._end()
+        raise SystemExit(f"it did not boot:\n{self._console.read_text(errors='replace')[-2000:]}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run("systemctl", "poweroff")
+        self._end()
+
+    def run(self, *command: str) -> Done:
+        """One command inside."""
+        return _quiet(self._inside("-m", "-u", "-i", "-n", "-p", *command))
+
+    def call(self, *arguments: str) -> str:
+        """What a caller from outside, in the container's network, prints."""
+        return _quiet(self._caller(*arguments)).stdout.strip()
+
+    @contextmanager
+    def calling(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """The same, going on meanwhile."""
+        with subprocess.Popen(self._caller(*arguments), stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+    def write(self, path: str, text: str, *, group: str | None = None) -> None:
+        """Write a file inside, through the container's own view of its folders."""
+        done = self.run("mkdir", "-p", str(Path(path).parent))
+        assert done.returncode == 0, done.stderr
+        command = self._inside("-m", "-p", "tee", path)
+        subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.DEVNULL)
+        if group is not None:
+            self.run("chgrp", group, path)
+            self.run("chmod", "640", path)
+
+    def _inside(self, *command: str) -> list[str]:
+        return ["nsenter", "-t", str(self._leader), *command]
+
+    def _caller(self, *arguments: str) -> list[str]:
+        script = str(Path(__file__).with_name("container_calls.py"))
+        return self._inside("-n", sys.executable, script, *arguments)
+
+    def _child(self) -> int:
+        assert self._process is not None
+        text = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return int(text.split()[0]) if text.strip() else 0
+
+    def _end(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            if self._leader:
+                os.kill(self._leader, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+
+
+def _quiet(command: list[str]) -> Done:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
