@@ -138,9 +138,8 @@ class Daemon:
 
     def _start_audit(self) -> None:
         """The trail tells of the start, now, and of the stop, at the very end."""
-        auditing = Auditing(self.configuration, log.get_logger("audit"))
+        auditing = self._auditing = Auditing(self.configuration, log.get_logger("audit"))
         auditing.start()
-        self._auditing = auditing
         self._undo.append(("audit trail", auditing.stop))
 
     def _start_monitoring(self) -> None:

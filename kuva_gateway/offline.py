@@ -16,7 +16,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.decisions_kept import Kept, read_kept, write_kept
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.journaling import begin, tell
-from kuva_gateway.catalog.putting_back import put_back_papers, put_back_providers
+from kuva_gateway.catalog.putting_back import put_back_codes, put_back_papers, put_back_providers
 from kuva_gateway.catalog.recalled import Recalled
 from kuva_gateway.catalog.records import RebuildSummary
 from kuva_gateway.clinical.codes import CodePeriod
@@ -81,7 +81,7 @@ def rebuild_catalog(
         with Recalled(journal, temporary) as recalled:
             summary = _rebuild(configuration, recalled, now, progress, sound=sound)
             with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
-                if listed_before:
+                if not sound and not put_back_codes(catalog, recalled) and listed_before:
                     codes.store(catalog, listed_before)
                 amendments = write_kept(catalog, kept)
                 load_starter_codes(catalog)

@@ -8,13 +8,14 @@ from datetime import date
 from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.journal_lines import CODE
+from kuva_gateway.catalog.outbox import note
 from kuva_gateway.catalog.questions import open_all
 from kuva_gateway.catalog.records import CodeSummary
 from kuva_gateway.catalog.session import Row, Session
 from kuva_gateway.clinical.codes import CodePeriod
 
-_KEY = ("code", "scheme", "valid_from")
-_REST = ("valid_to", "name", "abbreviation", "replaced_by", "radiology", "visible_light", "leaf", "level")
+_KEY, _REST = CODE[:3], CODE[3:]
 
 
 def store(catalog: Catalog, periods: Iterable[CodePeriod]) -> CodeSummary:
@@ -43,6 +44,7 @@ def store(catalog: Catalog, periods: Iterable[CodePeriod]) -> CodeSummary:
             known.setdefault(key, values)
         _write(session, added, changed)
         if added or changed:
+            note(session, "codes", "")
             open_all(session)
     return CodeSummary(added=len(added), changed=len(changed) - len(ended), ended=len(ended), unchanged=unchanged)
 

@@ -37,6 +37,11 @@ PAPER: Final = ("digest", "received_at", "invalidated_at", "invalidated_by", "in
 NOTE: Final = ("uid", "code", "peer", "at", "waits", "destinations")
 REJECTED: Final = ("code", "uid", "study_uid", "sop_class", "active")
 PROVIDER: Final = ("name", "sector", "joined", "oid")
+CODE: Final = (
+    *("code", "scheme", "valid_from"),
+    *("valid_to", "name", "abbreviation", "replaced_by", "radiology", "visible_light", "leaf", "level"),
+)
+"""What tells periods of codes apart, and what they say."""
 
 
 def line(session: Session, kind: str, what: str) -> Line | None:
@@ -47,6 +52,9 @@ def line(session: Session, kind: str, what: str) -> Line | None:
         return study(session, int(what))
     if kind == "link":
         return {"kind": kind, "key": what, "links": _rows(session, "patient_links", LINK, "patient = ?", what)}
+    if kind == "codes":
+        rows = session.rows(f"SELECT {', '.join(CODE)} FROM codes ORDER BY id")
+        return {"kind": kind, "key": "list", "codes": [list(row.values()) for row in rows]}
     if kind == "provider":
         rows = _rows(session, "providers", PROVIDER, "name = ?", what)
         return {"kind": kind, "key": what, **rows[0]} if rows else None

@@ -82,6 +82,7 @@ _EVERYTHING: Final = (
     ("study", f"SELECT id, id AS what FROM studies WHERE ({_WORTH_TELLING}) AND id > ? ORDER BY id LIMIT ?"),
     ("link", "SELECT id, patient AS what FROM patient_links WHERE id > ? ORDER BY id LIMIT ?"),
     ("provider", "SELECT id, name AS what FROM providers WHERE id > ? ORDER BY id LIMIT ?"),
+    ("codes", "SELECT id, '' AS what FROM (SELECT MIN(id) AS id FROM codes) c WHERE id > ? ORDER BY id LIMIT ?"),
     ("document", "SELECT id, identifier AS what FROM documents WHERE id > ? ORDER BY id LIMIT ?"),
     ("authorization", "SELECT id, identifier AS what FROM authorizations WHERE id > ? ORDER BY id LIMIT ?"),
 )

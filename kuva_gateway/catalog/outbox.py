@@ -10,11 +10,11 @@ from typing import Literal
 
 from kuva_gateway.catalog.session import Session
 
-Kind = Literal["study", "receipts", "link", "provider", "document", "authorization"]
+Kind = Literal["study", "receipts", "link", "provider", "document", "authorization", "codes"]
 
 
 def note(session: Session, kind: Kind, key: str | int) -> None:
-    """This has changed; ``key`` is a study's id, a patient's key, a name, an OID, or the receipts themselves."""
+    """This has changed; ``key`` is a study's id, a patient's key, a name, an OID, "" or the receipts themselves."""
     session.noted[kind, str(key)] = None
 
 

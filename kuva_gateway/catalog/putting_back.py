@@ -15,7 +15,7 @@ from typing import Any, Final
 from kuva_gateway.catalog import rejections, totals
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.doubts import IN_DOUBT
-from kuva_gateway.catalog.journal_lines import AMENDMENT, ENTRY, HISTORY, LEDGER_STATES, LINK, MARK, REJECTED
+from kuva_gateway.catalog.journal_lines import AMENDMENT, CODE, ENTRY, HISTORY, LEDGER_STATES, LINK, MARK, REJECTED
 from kuva_gateway.catalog.recalled import Recalled
 from kuva_gateway.catalog.retention import keep_from
 from kuva_gateway.catalog.session import Row, Session, chunks
@@ -77,6 +77,17 @@ def hold_unknown(catalog: Catalog, *, trusted: bool) -> int:
             + (unknown if trusted else "state NOT IN ('rejected', 'withdrawn', 'removed', 'archived')"),
             session.at,
         )
+
+
+def put_back_codes(catalog: Catalog, recalled: Recalled) -> int:
+    """The code list, into a catalog that has none; returns how many periods."""
+    done = 0
+    with catalog.write() as session:
+        for line in recalled.lines("codes"):
+            marks = ", ".join("?" * len(CODE))
+            session.many(f"INSERT INTO codes ({', '.join(CODE)}) VALUES ({marks})", line["codes"])
+            done += len(line["codes"])
+    return done
 
 
 def put_back_providers(catalog: Catalog, recalled: Recalled) -> int:

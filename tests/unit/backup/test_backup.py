@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
+import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,13 +17,16 @@ import pytest
 
 from kuva_gateway import parts
 from kuva_gateway.backup.backup import back_up
+from kuva_gateway.backup.manifest import digest_of
 from kuva_gateway.backup.restore import restore
 from kuva_gateway.catalog import copying, entries, studies
 from kuva_gateway.catalog.copying import connection_environment
+from kuva_gateway.catalog.migrations import HISTORY
 from kuva_gateway.cli import main
 from kuva_gateway.errors import BusyError, CatalogUnavailableError, DamageError, NotFoundError, RefusedError, StateError
 from kuva_gateway.lock import StateLock
 from tests.faults import FaultyFiles
+from tests.support import ROOT
 from tests.unit.backup.conftest import Again, Place, configure, images, told
 
 BringBack = Callable[..., Again]
@@ -309,3 +315,37 @@ def test_commands_tell_what_they_did_in_one_line_or_in_json(
             path.unlink()
     assert main(["backup", str(place.backup), "--config", str(place.config)]) == 1
     assert "1 files could not be backed up" in capsys.readouterr().err
+
+
+def test_a_backup_of_an_older_schema_is_upgraded_by_its_restore(place: Place, bring_back: BringBack) -> None:
+    place.back_up()
+    description = json.loads((place.backup / "backup.json").read_text())
+    folder = place.backup / description["set"]
+    with contextlib.closing(sqlite3.connect(folder / "catalog.sqlite")) as older:
+        for table in ("to_journal", "renewals"):
+            older.execute(f"DROP TABLE {table}")
+        older.execute(f"DELETE FROM {HISTORY} WHERE name = '0016_journal'")
+        older.commit()
+    description["marks"]["schema"] = "0015_entries_by_destination"
+    digest, name = digest_of(folder / "catalog.sqlite"), f"{description['set']}/catalog.sqlite"
+    lines = (folder / "manifest").read_text().splitlines()
+    (folder / "manifest").write_text(
+        "".join(f"{digest}  {name}\n" if one.endswith(name) else f"{one}\n" for one in lines)
+    )
+    description["manifest"] = digest_of(folder / "manifest")
+    (place.backup / "backup.json").write_text(json.dumps(description))
+    again = bring_back(place)
+    assert told(again.catalog) == told(place.hospital.catalog)
+    with again.catalog.read() as session:
+        assert session.value("SELECT COUNT(*) FROM renewals") == 1
+
+
+@pytest.mark.slow
+def test_a_daemon_does_not_run_on_the_catalog_of_a_newer_program(place: Place) -> None:
+    with place.hospital.catalog.write() as session:
+        session.execute(f"INSERT INTO {HISTORY} (name, applied) VALUES ('9999_tomorrow', '2040-01-01 00:00:00')")
+    command = [sys.executable, "-m", "kuva_gateway", "run", "--config", str(place.config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "newer than this program (9999_tomorrow)" in done.stderr.splitlines()[-1]
+    assert place.hospital.state("1.2.3") == "rejected"

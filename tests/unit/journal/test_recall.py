@@ -14,6 +14,7 @@ import pytest
 from kuva_gateway import parts
 from kuva_gateway.catalog import (
     authorizations,
+    codes,
     commitments,
     documents,
     entries,
@@ -29,7 +30,7 @@ from kuva_gateway.cli import main
 from kuva_gateway.journal import files
 from kuva_gateway.offline import rebuild_catalog
 from tests.unit.backup.conftest import Place, catalog_url, configure, images, place, told
-from tests.unit.catalog.making import ARCHIVE, HETU
+from tests.unit.catalog.making import ARCHIVE, HETU, period
 
 __all__ = ["catalog_url", "place"]
 BOTH = pytest.mark.parametrize(
@@ -174,6 +175,8 @@ def test_withdrawn_studies_links_providers_and_papers_come_back(place: Place, lo
             "INSERT INTO providers (name, sector, joined, oid) VALUES (?, 'public', '2024-01-01', NULL)", name
         )
     providers.change(catalog, name, oid="1.2.246.10.1234567.10")
+    codes.store(catalog, [period("GD1AD"), period("XX1AA", name="Ölmy")])
+    listed = codes.everything(catalog)
     journal(place)
     before = kept(catalog, "1.2.9"), hospital.rows("SELECT * FROM patient_links")
     notes = "SELECT uid, code, waits, content IS NULL AS written FROM rejection_notes"
@@ -183,6 +186,7 @@ def test_withdrawn_studies_links_providers_and_papers_come_back(place: Place, lo
     hospital.catalog = again
     assert (kept(again, "1.2.9"), hospital.rows("SELECT * FROM patient_links")) == before
     assert (hospital.rows(notes), hospital.rows(hidden)) == also
+    assert codes.everything(again) == listed
     assert [one.oid for one in providers.everything(again) if one.name == name] == ["1.2.246.10.1234567.10"]
 
 
