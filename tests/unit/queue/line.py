@@ -29,7 +29,7 @@ from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.alarms import Alarms
 from kuva_gateway.queue.attempt import Tools
 from kuva_gateway.queue.commitment import Commitments
-from kuva_gateway.queue.lane import make_lane
+from kuva_gateway.queue.lane import Lane, make_lane
 from kuva_gateway.queue.runner import Runner
 from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.spool.spool import Spool
@@ -71,6 +71,7 @@ class Line:
     commitments: Commitments | None = None
     admission: Admission | None = None
     wakeups: Wakeups | None = None
+    alarms: Alarms | None = None
     judged: list[str] = field(default_factory=list)
     verdict: Verdict = Verdict(True)
     flying: set[str] = field(default_factory=set)
@@ -166,24 +167,8 @@ class Line:
         timers: Timers | None = None,
     ) -> Tools:
         """Put the parts together without starting them."""
-        alarms = Alarms(self.log)
-        self.lanes = [
-            make_lane(
-                self.catalog,
-                destination,
-                ae_title="KUVAGW",
-                tls=None,
-                zone=UTC,
-                timers=timers or Timers(response=15),
-                limits=Limits(),
-                now=self.now,
-                rng=self.rng,
-                log=self.log,
-                alarms=alarms,
-                keeper_of=lambda study: self.keepers.get(study, ""),
-            )
-            for destination in destinations
-        ]
+        alarms = self.alarms = Alarms(self.log)
+        self.lanes = [self.lane(destination, timers=timers) for destination in destinations]
 
         def wake(name: str) -> None:
             runner.wake(name)
@@ -228,6 +213,24 @@ class Line:
             log=self.log,
         )
         return tools
+
+    def lane(self, destination: Destination, *, timers: Timers | None = None) -> Lane:
+        """The lane of a destination."""
+        assert self.alarms is not None
+        return make_lane(
+            self.catalog,
+            destination,
+            ae_title="KUVAGW",
+            tls=None,
+            zone=UTC,
+            timers=timers or Timers(response=15),
+            limits=Limits(),
+            now=self.now,
+            rng=self.rng,
+            log=self.log,
+            alarms=self.alarms,
+            keeper_of=lambda study: self.keepers.get(study, ""),
+        )
 
     def stop(self, timeout: float | None = None) -> None:
         """End the threads, as the daemon does."""
