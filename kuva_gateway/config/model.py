@@ -234,7 +234,7 @@ class Query(Section):
     fold_accents: bool = True
     show_held: bool = True
     show_rejected: bool = True
-    upstream: str | None = None
+    upstream: Name | None = None
     upstream_timeout: Duration = 10.0
     cache_for: Duration = 86400.0
 
@@ -363,11 +363,14 @@ class Configuration(Section):
         own = self.peer(peer)
         return {**self.rules, **(own.rules if own is not None else {})}
 
+    def is_restricted(self, peer: str) -> bool:
+        """Whether ``peer`` sees only what is its producer's own and what authorizations let it search (OSV-04)."""
+        own = self.peer(peer)
+        return own is not None and own.producer is not None and self.severities(peer).get("OSV-04") != "off"
+
     def notices(self) -> list[str]:
         """Keys that are set, but that this version does not act on; said by ``config check`` and at start."""
         notices = []
-        if self.query.upstream is not None:
-            notices.append("query.upstream: not acted on by this version")
         if not any(destination.required for destination in self.destinations):
             notices.append("destinations: none is required, so no study is ever archived")
         elif all(destination.filter for destination in self.destinations if destination.required):

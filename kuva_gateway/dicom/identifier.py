@@ -92,6 +92,12 @@ def read_identifier(data: bytes, transfer_syntax: str, sop_class: str) -> Identi
     )
 
 
+def read_match(data: bytes, transfer_syntax: str) -> dict[int, Value]:
+    """The elements of what somebody else answered to a query, decoded; raises IdentifierError when it is none."""
+    keys, _ = _read(data, transfer_syntax)
+    return keys
+
+
 def check_hierarchy(identifier: Identifier, *, lenient: bool, negotiated: Negotiated) -> None:
     """Of a hierarchical query every higher level has its unique key with one value (PS3.4 C.4.1.2.1).
 

@@ -6,7 +6,7 @@ Everything but :meth:`Association.abort` belongs to the thread that owns the ass
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from time import monotonic
 
 from kuva_gateway.network import commands
@@ -32,6 +32,7 @@ from kuva_gateway.network.wire import Wire
 _ids = itertools.count(1)
 _MOST_MESSAGE_ID = 65_535
 _PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.5
+_LOOK_EVERY = 0.1  # seconds between looks whether a query is still wanted
 _LONG_WRITE = 65_536  # bytes; before a longer one it is worth a look whether the peer still listens
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -182,10 +183,13 @@ class Association(Wire):
         self._instances_sent += 1
         return StoreAnswer(status=answer.status or 0, comment=answer.error_comment, offending=answer.offending)
 
-    def find(self, context: AcceptedContext, identifier: bytes) -> Iterator[FindAnswer]:
+    def find(
+        self, context: AcceptedContext, identifier: bytes, *, enough: Callable[[], bool] | None = None
+    ) -> Generator[FindAnswer, None, None]:
         """C-FIND (PS3.4 C.4.1): each response as it comes, the final one last.
 
-        Whoever stops asking before that cancels the query (C-CANCEL), and what is on its way is dropped.
+        Whoever stops asking before that cancels the query (C-CANCEL), and what is on its way is dropped; so does
+        ``enough`` when it says yes, which is asked some times a second while no answer comes.
 
         Raises
         ------
@@ -203,6 +207,8 @@ class Association(Wire):
         final = False
         try:
             while not final:
+                if enough is not None and self._is_enough(enough):
+                    return
                 answer = self._next_found(command)
                 final = answer.status not in _PENDING
                 yield answer
@@ -218,6 +224,13 @@ class Association(Wire):
         except NetworkError as error:
             self._broken(error)
             raise
+
+    def _is_enough(self, enough: Callable[[], bool]) -> bool:
+        """Wait for something to read; whether no more is wanted."""
+        until = monotonic() + self.timers.response
+        while not (over := enough()) and not self.input_waits(_LOOK_EVERY) and monotonic() < until:
+            pass
+        return over
 
     def _next_found(self, command: Command) -> FindAnswer:
         """The next response to a C-FIND; events that come before it are looked after."""

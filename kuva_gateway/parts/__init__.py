@@ -14,7 +14,9 @@ from kuva_gateway.parts.auditing import (
     tell_audit,
 )
 from kuva_gateway.parts.calling import (
+    call_named,
     call_peer,
+    call_upstream,
     calling_depends_on,
     client_tls,
     echo_target,
@@ -67,7 +69,9 @@ __all__ = [
     "audit_source",
     "audit_undelivered",
     "audit_writer",
+    "call_named",
     "call_peer",
+    "call_upstream",
     "calling_depends_on",
     "catalog_path",
     "certificates",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kuva_gateway.config import Configuration
@@ -118,6 +119,43 @@ def make_callee(configuration: Configuration) -> Callable[[str], Call | None]:
     return callee
 
 
+def call_named(configuration: Configuration, name: str) -> Call | None:
+    """How the destination or else the peer of this name is called; None: there is none, or nobody knows where it is."""
+    from kuva_gateway.forward.call import Call
+
+    destination, peer = configuration.destination(name), configuration.peer(name)
+    if destination is None:
+        return None if peer is None else call_peer(configuration, peer)
+    return Call(
+        name=name,
+        host=destination.host,
+        port=destination.port,
+        called_ae=destination.ae_title,
+        calling_ae=destination.calling_ae_title or configuration.ae_title,
+        tls=client_tls(configuration) if destination.tls else None,
+        timers=timers(configuration),
+        limits=limits(configuration),
+    )
+
+
+def call_upstream(configuration: Configuration) -> Call | None:
+    """How the archive is called that is asked as well (``query.upstream``), with deadlines by what it may cost."""
+    own = configuration.query
+    call = None if own.upstream is None else call_named(configuration, own.upstream)
+    if call is None:
+        return None
+    usual, most = call.timers, own.upstream_timeout
+    brief = replace(
+        usual,
+        connect=min(usual.connect, most),
+        handshake=min(usual.handshake, most),
+        associate=min(usual.associate, most),
+        response=min(usual.response, 2 * most),  # who asks stops waiting before that, and cancels
+        send_stall=min(usual.send_stall, most),
+    )
+    return replace(call, timers=brief)
+
+
 def echo_target(configuration: Configuration, name: str) -> float:
     """Send a C-ECHO to the peer or destination called ``name``; returns the milliseconds that it took.
 
@@ -126,22 +164,9 @@ def echo_target(configuration: Configuration, name: str) -> float:
     RefusedError, DeferredError
         It did not answer with success; the text says why.
     """
-    from kuva_gateway.forward.call import Call, echo
+    from kuva_gateway.forward.call import echo
 
-    destination, peer = configuration.destination(name), configuration.peer(name)
-    if destination is not None:
-        call: Call | None = Call(
-            name=name,
-            host=destination.host,
-            port=destination.port,
-            called_ae=destination.ae_title,
-            calling_ae=destination.calling_ae_title or configuration.ae_title,
-            tls=client_tls(configuration) if destination.tls else None,
-            timers=timers(configuration),
-            limits=limits(configuration),
-        )
-    else:
-        call = None if peer is None else call_peer(configuration, peer)
+    call = call_named(configuration, name)
     if call is None:
         raise RefusedError(f"{name[:40]} has no host and port in the configuration")
     begun = time.perf_counter()

@@ -53,6 +53,7 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
     problems += _wrong_oids(configuration)
     problems += _mapping_problems(configuration)
     problems += _no_program(configuration)
+    problems += _no_upstream(configuration)
     if configuration.listen.port is None and configuration.tls.port is None:
         problems.append(
             Problem(line=None, key="listen.port", message="neither a plain nor a TLS port: nobody can reach us")
@@ -67,6 +68,20 @@ def _no_program(configuration: Configuration) -> list[Problem]:
     if command is None or (Path(command[0]).is_file() and os.access(command[0], os.X_OK)):
         return []
     return [Problem(line=None, key="alerts.command", message=f"{command[0]} is no program that can be run")]
+
+
+def _no_upstream(configuration: Configuration) -> list[Problem]:
+    """An archive that cannot be called would look to every asker like one that has nothing."""
+    name, key = configuration.query.upstream, "query.upstream"
+    if name is None:
+        return []
+    if configuration.query.upstream_timeout <= 0:
+        return [Problem(line=None, key="query.upstream_timeout", message="expected more than nothing")]
+    peer = configuration.peer(name)
+    if configuration.destination(name) is not None or (peer is not None and peer.host and peer.port):
+        return []
+    why = f"there is no destination or peer {name}" if peer is None else f"the peer {name} has no host and port"
+    return [Problem(line=None, key=key, message=why)]
 
 
 def _wrong_oids(configuration: Configuration) -> list[Problem]:

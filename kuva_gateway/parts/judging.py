@@ -108,7 +108,7 @@ def make_may_see(configuration: Configuration) -> Callable[[Catalog, str], Condi
         hidden = (() if own.show_held else visibility.HELD) + (() if own.show_rejected else visibility.REJECTED)
         seen = visibility.without_states(hidden)
         known = configuration.peer(peer)
-        if known is None or known.producer is None or configuration.severities(peer).get("OSV-04") == "off":
+        if known is None or known.producer is None or not configuration.is_restricted(peer):
             return seen
         today = catalog.now().astimezone(zone).date()
         return seen & search_rights.search_right(known.producer, _peers_of(configuration, known.producer), today)

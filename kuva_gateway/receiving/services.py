@@ -41,6 +41,7 @@ def make_services(
         commitment_requests=commitment_requests,
         lookup=lookup,
         callee=parts.make_callee(configuration),
+        upstream=parts.call_upstream(configuration),
         audit=audit.add,
         tally=tally,
         log=log.get_logger("scp"),

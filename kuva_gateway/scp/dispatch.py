@@ -68,6 +68,8 @@ class Dispatcher:
         The catalog and the rest that queries and retrieval need; None where there is no catalog: neither is offered.
     callee
         AE title to the peer that is called for a C-MOVE.
+    upstream
+        The archive that queries are also put to; None: there is none.
     audit
         Takes what the audit trail is to be told of; None: there is no trail.
     tally
@@ -85,6 +87,7 @@ class Dispatcher:
         commitment_requests: CommitmentRequests,
         lookup: Lookup | None = None,
         callee: Callee = lambda ae_title: None,
+        upstream: Call | None = None,
         audit: Add | None = None,
         tally: Tally | None = None,
         log: Any | None = None,
@@ -100,6 +103,7 @@ class Dispatcher:
         self._configuration = configuration
         self._lookup = lookup
         self._callee = callee
+        self._upstream = upstream
         self._open_file = spool.open_instance
         self._store = Store(
             spool,
@@ -179,7 +183,16 @@ class Dispatcher:
         if model.service is Service.FIND:
             from kuva_gateway.scp.find import find
 
-            found = find(association, context, command, data_set, configuration=self._configuration, lookup=lookup)
+            found = find(
+                association,
+                context,
+                command,
+                data_set,
+                configuration=self._configuration,
+                lookup=lookup,
+                upstream=self._upstream,
+                log=self._log,
+            )
             return self._telling.query(association, context, command, data_set, found)
         return self._retrieval(lookup).answer(association, context, command, data_set, model.service)
 

@@ -144,9 +144,11 @@ def test_a_catalogs_password_is_not_shown(tmp_path: Path, capsys: pytest.Capture
 
 def test_keys_that_do_nothing_are_said_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.yaml"
-    path.write_text("environment: test\nquery: {upstream: pacs}\n")
+    path.write_text("environment: test\n")
     assert main(["config", "check", "--config", str(path), "--json"]) == 0
-    assert "query.upstream: not acted on by this version" in json.loads(capsys.readouterr().out)["notices"]
+    assert (
+        "destinations: none is required, so no study is ever archived" in json.loads(capsys.readouterr().out)["notices"]
+    )
 
 
 def test_peers_text_cannot_steer_a_terminal() -> None:

@@ -102,9 +102,7 @@ def test_the_file_is_found_by_option_then_environment_then_default() -> None:
 
 
 def test_keys_that_do_nothing_yet_are_said() -> None:
-    text = "environment: test\nquery: {upstream: pacs}"
-    assert parse(text, HERE).notices() == [
-        "query.upstream: not acted on by this version",
+    assert parse("environment: test", HERE).notices() == [
         "destinations: none is required, so no study is ever archived",
     ]
 

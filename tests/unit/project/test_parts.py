@@ -9,6 +9,7 @@ import pytest
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
+from kuva_gateway.config.model import Query
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError
 from kuva_gateway.parts import check_configuration, destination_plans, make_immediate, make_may_see, make_parties_of
@@ -65,6 +66,27 @@ def test_a_filter_that_names_a_peer_which_is_not_there_is_a_fault(tmp_path: Path
         "destinations.archive.filter: there is no peer ct3",
         "destinations.archive.filter: there is no peer ct4",
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ({"upstream": "nobody"}, "query.upstream: there is no destination or peer nobody"),
+        ({"upstream": "ct1"}, "query.upstream: the peer ct1 has no host and port"),
+        (
+            {"upstream": "archive", "upstream_timeout": 0},
+            "query.upstream_timeout: expected more than nothing",
+        ),
+    ],
+)
+def test_an_upstream_archive_that_cannot_be_asked_is_a_fault(
+    tmp_path: Path, query: dict[str, object], why: str
+) -> None:
+    configuration = routed({})
+    check_configuration(configuration.model_copy(update={"query": Query(upstream="archive")}), tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        check_configuration(configuration.model_copy(update={"query": Query.model_validate(query)}), tmp_path)
+    assert [str(one) for one in caught.value.problems] == [why]
 
 
 def test_destinations_know_whose_studies_are_urgent_and_whether_they_choose() -> None:

@@ -117,15 +117,34 @@ def ask(association: RequestorAssociation, data: bytes, syntax: str = EXPLICIT) 
 
 @contextmanager
 def querying(
-    folder: Path, *, allow: Sequence[str] = ("find",), callee: Callable[[str], Call | None] | None = None, **query: Any
+    folder: Path,
+    *,
+    allow: Sequence[str] = ("find",),
+    callee: Callable[[str], Call | None] | None = None,
+    archive: Mapping[str, Any] | None = None,
+    **query: Any,
 ) -> Iterator[Querying]:
-    """A gateway with a catalog of its own, in which nothing is yet; ``callee``: the destinations of a C-MOVE."""
+    """A gateway with a catalog of its own, in which nothing is yet; ``callee``: the destinations of a C-MOVE.
+
+    ``archive``: the destination that is asked as well; further peers are PRODUCER, of a service producer, and ARCHIVE.
+    """
     values: Mapping[str, Any] = {
         "environment": "test",
         "state_directory": folder,
         "peers": [{"name": "pacs", "ae_title": "PACS", "allow": list(allow)}],
         "query": query,
     }
+    if archive is not None:
+        peers = [
+            {"name": "producer", "ae_title": "PRODUCER", "allow": list(allow), "producer": "1.2.246.10.7654321"},
+            {"name": "archive-asks", "ae_title": "ARCHIVE", "allow": list(allow)},
+        ]
+        values = {
+            **values,
+            "peers": values["peers"] + peers,
+            "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", **archive}],
+            "query": {"upstream": "archive", **query},
+        }
     configuration = Configuration.model_validate(values)
     parts.make_state_directory(folder)
     log = Lines()
@@ -152,6 +171,7 @@ def querying(
         commitment_requests=Asked(),
         lookup=lookup,
         callee=callee or (lambda ae_title: None),
+        upstream=parts.call_upstream(configuration),
         log=log,
     )
     acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, timers=TIMERS, limits=Limits(), log=log)
