@@ -138,8 +138,9 @@ def test_health_and_readiness_are_told_from_the_ports_to_the_stop(daemon: Daemon
     assert daemon._reception is not None
     daemon._reception.drain(1)
     assert ask(daemon.metrics_port, "/readyz") == (503, "the ports are not open yet\n")
-    daemon._pulse.beat = lambda who: None  # type: ignore[method-assign]
-    daemon._pulse._beats["the clock"] -= 100
+    pulse = daemon._supervision.pulse
+    pulse.beat = lambda who, *, patience=None: None  # type: ignore[method-assign]
+    pulse._beats["the clock"] -= 100
     status, why = ask(daemon.metrics_port, "/healthz")
     assert (status, why.startswith("the clock has not gone round for ")) == (503, True)
     daemon._stop.set()

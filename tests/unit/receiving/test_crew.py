@@ -294,6 +294,7 @@ def test_another_configuration_holds_for_who_comes_and_not_for_who_is_there(tmp_
         assert send(found, 2, calling="US1") == 0
         assert found.in_flight("1.2.3") is False
         found.keep_out(frozenset({"1.2.3.3"}))
+        assert found.in_flight("1.2.3") is False  # each process answers what comes after what it was told
         data = encode(image(SOPInstanceUID="1.2.3.3"))
         assert {store(one, data, sop_instance="1.2.3.3").status for one in early} == {0xA771}
         assert send(found, 3, calling="US1") == 0xA771
