@@ -16,7 +16,7 @@ import contextlib
 import os
 import stat
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,12 +24,12 @@ from typing import Final
 
 from kuva_gateway import __version__, parts
 from kuva_gateway.backup.folder import FORMAT, LOCK, MANIFEST, SHARED, BackupFolder, Description
-from kuva_gateway.backup.manifest import ManifestWriter, digest_of
+from kuva_gateway.backup.manifest import ManifestWriter, digest_of, read_manifest
 from kuva_gateway.backup.taking import Taker
 from kuva_gateway.catalog.copying import Copy, Marks, copied, gone_since, read_marks
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import NotFoundError, RefusedError
+from kuva_gateway.errors import DamageError, NotFoundError, RefusedError
 from kuva_gateway.lock import StateLock
 from kuva_gateway.spool.files import Files
 from kuva_gateway.spool.receipt import DIGEST
@@ -265,11 +265,40 @@ class _Run:
                 manifest.add(digest, there)
 
     def _take_state(self, name: str, manifest: ManifestWriter) -> None:
-        """What else is in the state directory, file by file as it is now: some of it is being written to."""
+        """What else is in the state directory, file by file as it is now: some of it is being written to.
+
+        What is as it was at the last backup gets a second name of the file there.
+        """
+        before = self._digests_before()
         for path in self._state_files():
             there = f"{name}/{STATE}/{path.relative_to(self._state)}"
             with contextlib.suppress(FileNotFoundError):
-                manifest.add(self._taker.copy(path, there), there)
+                manifest.add(self._take_again(path, there, before) or self._taker.copy(path, there), there)
+
+    def _take_again(self, path: Path, there: str, before: Mapping[str, str]) -> str | None:
+        """Take the last backup's copy of a file that was not written to since, if that is whole; returns its digest."""
+        if self._before is None:
+            return None
+        name = f"{self._before.set}/{there.partition('/')[2]}"
+        earlier = self._place.root / name
+        try:
+            was, now = earlier.stat(), path.stat()
+        except FileNotFoundError:
+            return None
+        if (was.st_size, was.st_mtime_ns) != (now.st_size, now.st_mtime_ns) or digest_of(earlier) != before.get(name):
+            return None
+        self._taker.take(earlier, there, before[name])
+        return before[name]
+
+    def _digests_before(self) -> dict[str, str]:
+        """What the last backup's manifest says of files that change; nothing where it cannot be read."""
+        if self._before is None:
+            return {}
+        below = f"{self._before.set}/{STATE}/"
+        with contextlib.suppress(DamageError):
+            listed = read_manifest(self._place.root / self._before.set / MANIFEST, self._before.manifest)
+            return {one.name: one.digest for one in listed if one.name.startswith(below)}
+        return {}
 
     def _state_files(self) -> Iterator[Path]:
         shared = {self._state / one for one in SHARED[1:]}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import DeferredError, StateError
+from kuva_gateway.errors import CatalogUnavailableError, DeferredError, StateError
 from kuva_gateway.journal import Journal
 from kuva_gateway.spool.spool import Spool
 
@@ -75,9 +75,10 @@ def tell_journal(configuration: Configuration, catalog: Catalog) -> None:
 
     try:
         tell(catalog, open_journal(configuration))
-    except OSError as error:
+    except (OSError, CatalogUnavailableError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise DeferredError(
-            f"it is done, but the journal cannot be written now ({error.strerror}); the daemon will write it"
+            f"it is done, but the journal cannot be written now ({why}); the daemon will write it"
         ) from error
 
 

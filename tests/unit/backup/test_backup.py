@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -76,6 +77,28 @@ def test_another_disk_gets_copies_and_the_second_time_only_what_is_new(
     assert images(state) == images(place.state)
     assert told(again.catalog) == told(place.hospital.catalog)
     assert {path.stat().st_mode & 0o777 for path in place.backup.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_what_was_not_written_to_since_the_last_backup_is_not_copied_again(place: Place) -> None:
+    trail, dropped = place.state / "audit" / "000000000001.jsonl", place.state / "documents" / "incoming" / "a.xml"
+    for path in (trail, dropped):
+        path.parent.mkdir(parents=True)
+        path.write_text("first\n")
+    first = place.back_up()
+    before = {path.name: path.stat().st_ino for path in place.backup.glob("*/state/*/**/*") if path.is_file()}
+    with trail.open("a") as file:
+        file.write("second\n")
+    second = place.back_up()
+    after = {path.name: path for path in place.backup.glob("*/state/*/**/*") if path.is_file()}
+    assert second.copied == first.copied - 1
+    assert after["a.xml"].stat().st_ino == before["a.xml"]
+    assert after[trail.name].read_text() == "first\nsecond\n"
+    rotten, status = after["a.xml"], dropped.stat()
+    rotten.write_text("fitst\n")
+    os.utime(rotten, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    place.back_up()
+    (whole,) = place.backup.glob("*/state/documents/incoming/a.xml")
+    assert whole.read_text() == "first\n"
 
 
 def test_the_manifest_is_one_that_every_system_can_check(place: Place) -> None:
