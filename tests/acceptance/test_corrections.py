@@ -157,6 +157,7 @@ def test_a_gateway_that_is_killed_while_files_go_loses_nothing_that_must_stay(tm
         instances, removing = gateway.spool / "instances", gateway.spool / "removing"
         wait_until(lambda: sum(path.is_file() for path in instances.rglob("*")) == 5, what="only what is held stays")
         wait_until(lambda: not list(removing.iterdir()), what="an empty removing/")
+        wait_until(lambda: gateway.quick("spool", "verify").status == 0, what="the rows of what has gone")
         assert gateway.json("spool", "verify") == {"verified": 5, "damaged": []}
         assert gateway.wait_state(held.uid, "held")["instances"] == 5
         assert gateway.waiting() == []
