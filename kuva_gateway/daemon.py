@@ -13,7 +13,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.aftercare import Aftercare, Hands
 from kuva_gateway.auditing import Auditing
-from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.database import Catalog, utc_now
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
@@ -52,11 +52,6 @@ LEFT_BEHIND = 15.0
 CATALOG_PAUSES = (1.0, 2.0, 5.0, 10.0)
 
 
-def utc_now() -> datetime:
-    """This moment."""
-    return datetime.now(UTC)
-
-
 def run(configuration: Configuration, path: Path) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status.
 
@@ -72,7 +67,7 @@ def run(configuration: Configuration, path: Path) -> int:
     log.configure(form=configuration.log.format, level=configuration.log.level)
     parts.check_configuration(configuration, path)
     stop = threading.Event()
-    daemon = Daemon(configuration, stop, path.resolve(), systemd.passed_sockets())
+    daemon = Daemon(configuration, stop, path.absolute(), systemd.passed_sockets())
     hear_signals(stop, daemon.reloading.ask)
     try:
         daemon.start()
@@ -128,11 +123,11 @@ class Daemon:
         self._start_receiving()
         self.reloading.start()
         self._undo.append(("reload", self.reloading.stop))
+        self._start_control()
         if not there:
             self._supervision.ready()
         if not (self._keep_trying(there, self._start_indexer) and self._keep_trying(False, self._start_queue)):
             return
-        self._start_control()
         self._supervision.ready()
         self._log.info("started", version=__version__, ae_title=configuration.ae_title, ports=self.ports)
 
@@ -177,7 +172,7 @@ class Daemon:
 
     def _try_with_catalog(self, start: Callable[[], None]) -> bool:
         try:
-            with self._parts_changing:
+            with self._parts_changing if self._indexer is not None else contextlib.nullcontext():
                 start()
         except CatalogUnavailableError as error:
             self._log.error("the catalog is away; receiving goes on without it", why=str(error))
@@ -204,14 +199,13 @@ class Daemon:
         indexer = Indexer(
             self._catalog,
             self.spool,
-            duplicates=self.configuration.duplicates,
-            rejecters=parts.rejecters(self.configuration),
             on_rejections=self._keep_out,
             on_indexed=lambda studies: self._log.debug("indexed", studies=sorted(studies)),
             on_problem=lambda rule, text: self._log.error("index", rule=rule, why=text),
             beat=self._supervision.indexing,
         )
         self._indexer = indexer
+        self._follow_indexing()  # after it is there: a reload in this moment is followed by one of both
         indexer.start()
         self._undo.append(("indexer", indexer.stop))
         self._undo.append(("index what was acknowledged", lambda: indexer.drain(self.configuration.drain_timeout)))
@@ -343,8 +337,7 @@ class Daemon:
         return {"done": True}
 
     def _rescan(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert self._indexer is not None
-        self._indexer.rescan()
+        self._on_lost_notices()
         return {"done": True}
 
     def _live(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -368,8 +361,7 @@ class Daemon:
             log.configure(form=configuration.log.format, level=configuration.log.level)
             self.configuration = configuration
             self.spool.space.minimum_free = configuration.spool.minimum_free
-            if self._indexer is not None:
-                self._indexer.follow(duplicates=configuration.duplicates, rejecters=parts.rejecters(configuration))
+            self._follow_indexing()
             to_come = [line for take_on in follow for line in take_on() or ()]
             if self._wakeups is not None:
                 assert self._catalog is not None
@@ -377,6 +369,11 @@ class Daemon:
                 assert self._aftercare is not None
                 self._wakeups.renew(self._ticks(self._catalog, self._delivering, self._aftercare))
             return to_come
+
+    def _follow_indexing(self) -> None:
+        own = self.configuration
+        if self._indexer is not None:
+            self._indexer.follow(duplicates=own.duplicates, rejecters=parts.rejecters(own))
 
     # -- stop ----------------------------------------------------------------------------------------------------
 
@@ -396,5 +393,5 @@ class Daemon:
 
     def _end_ports_first(self) -> None:
         """Peers are told first: what they send from now on must find another way. Then nothing changes any more."""
-        order = {"reload": 1, "ports": 2}
+        order = {"control socket": 1, "reload": 2, "ports": 3}
         self._undo.sort(key=lambda part: order.get(part[0], 0))

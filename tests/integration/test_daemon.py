@@ -301,12 +301,17 @@ def test_receiving_starts_while_the_catalog_is_away_and_is_indexed_when_it_is_ba
     try:
         wait_until(lambda: daemon.ports, what="the port to open", timeout=30)
         assert _echo(daemon.ports[0]) == 0
+        site.config.write_text(CONFIGURATION.replace("settle_after: 200ms", "settle_after: 300ms"))
+        reloaded = site.json("config", "reload")
+        assert [change["key"] for change in reloaded["changed"]] == ["settle_after"]
         assert starting.is_alive(), "the catalog was not away"
         holder.rollback()
         holder.close()
         starting.join(timeout=30)
         assert not starting.is_alive()
         assert site.json("stats")["running"] is True
+        assert daemon._delivering is not None
+        assert daemon._delivering._configuration.settle_after == 0.3
     finally:
         holder.close()
         daemon.stop()
