@@ -305,3 +305,24 @@ def test_the_story_is_told_by_a_rebuilt_catalog(place: Place, lose: Lose) -> Non
     _, again = lose(place)
     assert "recalled" in [one["event"] for one in studies.trace(again, "1.2.3")]
     assert told(again)
+
+
+def test_a_crash_between_the_journal_and_the_outbox_says_everything_twice_and_changes_nothing(
+    place: Place, lose: Lose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kuva_gateway.catalog.session.Session.change_in", killed)
+        with pytest.raises(SystemExit):
+            tell(place.hospital.catalog, parts.open_journal(place.configuration))
+    assert place.hospital.rows("SELECT 1 FROM to_journal")
+    before = {uid: kept(place.hospital.catalog, uid) for uid in ("1.2.3", "1.2.4")}
+    journal(place)
+    assert place.hospital.rows("SELECT 1 FROM to_journal") == []
+    (path,) = files(place.state / "journal")
+    assert path.read_text().count('"key":"1.2.3"') >= 2
+    said, again = lose(place)
+    assert said["decisions_kept"]
+    assert {uid: kept(again, uid) for uid in before} == before
