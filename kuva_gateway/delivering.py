@@ -222,6 +222,7 @@ class Delivering:
                 log=self._log,
                 alarms=self.alarms,
                 keeper_of=keeper_of,
+                decoding=parts.decoding_bounds(self._configuration),
             )
 
         return {

@@ -197,8 +197,16 @@ class Destination(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     window: Window | None = None
     bandwidth: Annotated[Size, Field(ge=1024)] | None = None
+    decompress: bool = True
     filter: Filter = Filter()
     statuses: Statuses = {}
+
+
+class Decoding(Section):
+    """What the process that decompresses images may use."""
+
+    memory: Annotated[Size, Field(ge=512 * 2**20)] = 2**30
+    timeout: Annotated[Duration, Field(ge=1)] = 600.0
 
 
 class Documents(Section):
@@ -317,6 +325,7 @@ class Configuration(Section):
     archive: Archive = Archive()
     peers: tuple[Peer, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    decoding: Decoding = Decoding()
     documents: Documents = Documents()
     authorizations: Authorizations = Authorizations()
     adt: Adt = Adt()

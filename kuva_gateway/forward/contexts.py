@@ -1,8 +1,8 @@
 """Which presentation contexts to propose: one for each (SOP class, transfer syntax) that is waiting, pure.
 
-Each instance goes in the transfer syntax in which it is stored. A context proposes one transfer syntax, so that the
-acceptor cannot choose another one. An association holds at most 128 contexts (PS3.8 9.3.2.2: odd ids 1 to 255), so
-instances of more kinds than that go in several associations.
+Each instance goes in the transfer syntax in which it is stored, as long as that is accepted. A context proposes one
+transfer syntax, so that the acceptor cannot choose another one. An association holds at most 128 contexts (PS3.8
+9.3.2.2: odd ids 1 to 255), so instances of more kinds than that go in several associations.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from kuva_gateway.decoding.image import DECODABLE
+from kuva_gateway.dicom.reencoding import reencodable
+from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 
 CONTEXTS_PER_ASSOCIATION = 128
 
@@ -52,3 +56,13 @@ def split(instances: Iterable[T], limit: int = CONTEXTS_PER_ASSOCIATION) -> tupl
         placed = sorted((item for pair in chosen for item in kinds[pair]), key=lambda item: item[0])
         groups.append(Group(pairs=chosen, instances=tuple(instance for _, instance in placed)))
     return tuple(groups)
+
+
+def others(stored: str, *, decompress: bool) -> tuple[str, ...]:
+    """The transfer syntaxes in which an instance stored in ``stored`` can go where that is not accepted, best first.
+
+    ``decompress``: compressed pixels may be decoded. Nothing is ever compressed.
+    """
+    if stored in DECODABLE:
+        return (EXPLICIT_LITTLE, IMPLICIT_LITTLE) if decompress else ()
+    return reencodable(stored)

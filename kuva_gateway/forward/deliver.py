@@ -1,6 +1,7 @@
 """Delivery of instances to one destination over C-STORE, each as :mod:`.outgoing` has it: as stored, or amended.
 
-Promises: every instance is sent at most once per call, in the transfer syntax in which it is stored; ``on_answer`` is
+Promises: every instance is sent at most once per call, in the transfer syntax in which it is stored if the destination
+accepts that (:mod:`.otherwise` has what becomes of the others); ``on_answer`` is
 called once for each instance that has an outcome, in the order of sending, before the next one is sent; nothing but the
 outcome's scope is affected by a failure (instance: the others go on; SOP class, study, destination: what belongs to it
 is not sent). Retries nothing and never sleeps.
@@ -12,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kuva_gateway.dicom.amending import AmendingError
-from kuva_gateway.dicom.header import HeaderError
-from kuva_gateway.errors import DamageError, GatewayError
+from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.forward import outcome
-from kuva_gateway.forward.call import Call, judge_break, judge_call
+from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.contexts import Group, Pair, split
+from kuva_gateway.forward.otherwise import Otherwise
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
-from kuva_gateway.forward.outgoing import OpenFile, Sendable, open_outgoing
+from kuva_gateway.forward.outgoing import OpenFile, Sendable
+from kuva_gateway.forward.store import Source, store
 from kuva_gateway.network import errors
 from kuva_gateway.network.records import AcceptedContext
 from kuva_gateway.network.requestor import RequestorAssociation
@@ -65,6 +66,7 @@ def deliver(
     priority: int = 0,
     stopping: Callable[[], bool] = lambda: False,
     on_associated: Callable[[RequestorAssociation], None] = lambda association: None,
+    decoder: Decoder | None = None,
 ) -> Delivery:
     """Send ``instances`` in as few associations as their kinds need.
 
@@ -72,10 +74,16 @@ def deliver(
     finished and the rest is left (``Delivery.stopped``). ``open_file`` may raise DamageError or FileNotFoundError: that
     instance is then for a person (QUA-01); after any other OSError it is tried again. What ``on_answer`` raises ends
     the delivery and passes through. ``on_associated`` is given each association, so that another thread may abort it.
+    What the destination does not accept as it is stored goes in another uncompressed syntax at the end, and compressed
+    images so if there is a ``decoder``; decoding ends when ``stopping`` turns true.
     """
+    source = Source(open_file=open_file, decoder=decoder, stopping=stopping)
+    classes: dict[str, Outcome] = {}
     attempt = _Attempt(
         call=call,
-        open_file=open_file,
+        source=source,
+        otherwise=Otherwise(call=call, source=source, priority=priority, on_associated=on_associated, classes=classes),
+        classes=classes,
         on_answer=on_answer,
         priority=priority,
         stopping=stopping,
@@ -85,19 +93,21 @@ def deliver(
         if attempt.over:
             break
         attempt.send_group(group)
+    attempt.otherwise.send(lambda: attempt.over, attempt.note)
     return attempt.delivery
 
 
 @dataclass(slots=True, kw_only=True)
 class _Attempt:
     call: Call
-    open_file: OpenFile
+    source: Source
+    otherwise: Otherwise
     on_answer: OnAnswer
     priority: int
     stopping: Callable[[], bool]
     on_associated: Callable[[RequestorAssociation], None]
+    classes: dict[str, Outcome]  # SOP classes that are not to be sent, and why
     delivery: Delivery = field(default_factory=Delivery)
-    classes: dict[str, Outcome] = field(default_factory=dict)  # SOP classes that are not to be sent, and why
 
     @property
     def over(self) -> bool:
@@ -126,31 +136,29 @@ class _Attempt:
         context = accepted.get((instance.sop_class, instance.transfer_syntax))
         if instance.sop_class in self.classes:
             found = self.classes[instance.sop_class]
+        elif context is None and self.otherwise.takes(instance):
+            return
         elif context is None:
             found = outcome.context_rejected(instance.sop_class, instance.transfer_syntax)
         else:
             found = self._store(association, context, instance)
-        self._note(instance, self.call.judgements.apply(found))
+        self.note(instance, self.call.judgements.apply(found))
 
     def _store(self, association: RequestorAssociation, context: AcceptedContext, instance: Sendable) -> Outcome:
-        try:
-            with open_outgoing(self.open_file, instance) as data:
-                answer = association.store(
-                    context,
-                    sop_class=instance.sop_class,
-                    sop_instance=instance.sop_instance,
-                    data=data,
-                    priority=self.priority,
-                )
-        except errors.NetworkError as error:
-            return judge_break(error)
-        except AmendingError as error:
-            return outcome.not_amendable(str(error))
-        except (OSError, HeaderError, DamageError) as error:
-            return _judge_file(error)
-        return outcome.classify(answer.status, answer.comment, answer.offending)
+        return store(
+            self.source,
+            instance,
+            lambda data: association.store(
+                context,
+                sop_class=instance.sop_class,
+                sop_instance=instance.sop_instance,
+                data=data,
+                priority=self.priority,
+            ),
+        )
 
-    def _note(self, instance: Sendable, found: Outcome) -> None:
+    def note(self, instance: Sendable, found: Outcome) -> None:
+        """What became of one instance, and what that means for the others."""
         if found.stored:
             self.delivery.stored += 1
         elif found.kind is Kind.UNKNOWN:
@@ -162,11 +170,3 @@ class _Attempt:
         elif found.scope in (Scope.STUDY, Scope.DESTINATION):
             self.delivery.ended = found
         self.on_answer(instance, found)
-
-
-def _judge_file(error: OSError | HeaderError | DamageError) -> Outcome:
-    """Missing or other bytes are a person's matter (QUA-01); a file system that fails says nothing about the bytes."""
-    failed = error if isinstance(error, OSError) else error.__cause__
-    if isinstance(failed, OSError) and not isinstance(failed, FileNotFoundError):
-        return outcome.not_read_now(failed.strerror or type(failed).__name__)
-    return outcome.unreadable(str(error) if isinstance(error, GatewayError) else type(error).__name__)

@@ -62,7 +62,9 @@ class Outcome:
 
 UNREADABLE = "unreadable"
 NOT_AMENDABLE = "amendment"
-OURS = frozenset({UNREADABLE, NOT_AMENDABLE})
+NOT_REENCODED = "syntax"
+"""The code of an instance that could not be written in a transfer syntax that the destination accepts."""
+OURS = frozenset({UNREADABLE, NOT_AMENDABLE, NOT_REENCODED})
 """Codes of what went wrong here, before the destination could say anything."""
 
 _TAGS_TOLD = 8
@@ -200,6 +202,28 @@ def not_amendable(comment: str) -> Outcome:
         code=NOT_AMENDABLE,
         meaning="instance cannot be amended",
         comment=comment,
+    )
+
+
+def not_reencoded(why: str) -> Outcome:
+    """The destination did not accept the instance's transfer syntax, and it cannot be written in another one."""
+    return Outcome(
+        kind=Kind.PERSON,
+        scope=Scope.INSTANCE,
+        code=NOT_REENCODED,
+        meaning="transfer syntax not accepted, and no other one possible",
+        comment=why,
+    )
+
+
+def not_now(why: str) -> Outcome:
+    """Something that preparing the instance needs is not there now; it is tried again."""
+    return Outcome(
+        kind=Kind.TEMPORARY,
+        scope=Scope.INSTANCE,
+        code="not-prepared",
+        meaning="instance cannot be prepared now",
+        comment=why,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, Final, Protocol, cast
 
+from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.dicom import part10, syntaxes
 from kuva_gateway.dicom.amending import Piece, Range, amend
 from kuva_gateway.dicom.amendments import Amendment, applying
@@ -20,9 +21,10 @@ from kuva_gateway.dicom.deflated import Inflating, deflated, inflated
 from kuva_gateway.dicom.elements import Read
 from kuva_gateway.dicom.encoding import Encoding
 from kuva_gateway.dicom.header import Header
-from kuva_gateway.dicom.reencoding import reencode
+from kuva_gateway.dicom.reencoding import reencodable, reencode
 from kuva_gateway.dicom.scanner import scan_stream
 from kuva_gateway.errors import DamageError
+from kuva_gateway.forward.decompressed import decompressed
 from kuva_gateway.forward.spliced import Spliced
 from kuva_gateway.network.sending import FileSlice, Part
 
@@ -56,7 +58,14 @@ _IN_MEMORY: Final = 1 << 20
 
 
 @contextmanager
-def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> Iterator[Sequence[Part]]:
+def open_outgoing(
+    open_file: OpenFile,
+    instance: Sendable,
+    into: str = "",
+    *,
+    decoder: Decoder | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Sequence[Part]]:
     """The data set that is to be sent, for :meth:`~kuva_gateway.network.association.Association.store`.
 
     Whoever wants the received bytes gives an instance without amendments.
@@ -65,7 +74,9 @@ def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> It
     ----------
     into
         The transfer syntax in which it is to go: the instance's own ("" as well), or one of those that
-        :func:`~kuva_gateway.dicom.reencoding.reencodable` names for it.
+        :func:`~kuva_gateway.forward.contexts.others` names for it.
+    decoder
+        For compressed images in another syntax than their own; it is left when ``stopping`` turns true.
 
     Raises
     ------
@@ -74,7 +85,9 @@ def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> It
     AmendingError
         It cannot be amended as it should be.
     ReencodingError
-        It cannot be written in ``into``.
+        It cannot be written in ``into``; of compressed pixels DecodingError says why they cannot be decoded.
+    DeferredError
+        It cannot be decoded now: there is no room, or the gateway stops.
     """
     stored = instance.transfer_syntax
     with open_file(instance.digest) as file, ExitStack() as stack:
@@ -92,7 +105,11 @@ def open_outgoing(open_file: OpenFile, instance: Sendable, into: str = "") -> It
         elif steps:
             data_set = Spliced(_parts(data_set, _pieces(data_set.read, steps, header)))
         source, target = Encoding.of(stored), Encoding.of(into or stored)
-        if source != target:
+        compressed = into not in ("", stored) and not reencodable(stored)
+        if compressed and decoder is not None:
+            made = stack.enter_context(_nameless(file))
+            data_set = decompressed(data_set, stored, made, decoder, stopping)
+        if source != target or compressed:
             data_set = _reencoded(data_set, source, target, stack.enter_context(_nameless(file)))
         yield data_set.parts
 

@@ -19,6 +19,7 @@ _BY_CODE: dict[str, str] = {
     "A900": "The data set does not match its SOP class: have the modality's vendor look at it; send a correct one.",
     "context": "Ask the archive's operators to accept this SOP class in this transfer syntax, then retry.",
     "unreadable": "Run kuva-gateway spool verify; send the image again from its source.",
+    "syntax": "Agree with the archive's operators on this transfer syntax, or send the image uncompressed; then retry.",
     "amendment": "Look at the study's amendments and at this instance: correct one of them, then retry.",
     "no-answer": "Look whether the archive has the instance, then retry or cancel.",
     "tls": "Check certificates, their dates, and tls.ca on both sides; then it goes on by itself.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ssl
 
     from kuva_gateway.config import Destination, Peer
+    from kuva_gateway.decoding.process import Bounds
     from kuva_gateway.forward.call import Call
     from kuva_gateway.network import Limits, Timers
 
@@ -46,6 +47,14 @@ def limits(configuration: Configuration) -> Limits:
         half_open_per_address=own.half_open_per_address,
         pdu_length=own.pdu_length,
     )
+
+
+def decoding_bounds(configuration: Configuration) -> Bounds:
+    """How much of the machine decompressing an image may use."""
+    from kuva_gateway.decoding.process import Bounds
+
+    own = configuration.decoding
+    return Bounds(memory=own.memory, timeout=own.timeout, minimum_free=configuration.spool.minimum_free)
 
 
 def server_tls(configuration: Configuration) -> ssl.SSLContext | None:

@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 from kuva_gateway.catalog import doubts, entries, noted
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord, PendingInstance
+from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.errors import CatalogUnavailableError, StateError
 from kuva_gateway.forward.deliver import Delivery, deliver
-from kuva_gateway.forward.outcome import NOT_ACCEPTED, OURS, Kind, Outcome, Scope
+from kuva_gateway.forward.outcome import NOT_ACCEPTED, NOT_REENCODED, OURS, Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.forward.presence import CannotAskError, instances_there
 from kuva_gateway.forward.remedies import remedy
@@ -35,7 +36,7 @@ from kuva_gateway.queue.marks import WITHIN, Marks
 from kuva_gateway.queue.streak import refuses_all
 from kuva_gateway.queue.tried import Tried
 from kuva_gateway.validation.findings import Language
-from kuva_gateway.validation.refused import RULE, place, refused_syntaxes
+from kuva_gateway.validation.refused import RULE, Refused, place, refused_syntaxes
 
 LEDGER_DIFFERS = Outcome(
     kind=Kind.TEMPORARY, scope=Scope.STUDY, code="ledger", meaning="the ledger has instances that cannot be sent now"
@@ -108,15 +109,7 @@ class Attempt:
             return self._leave()
         delivery = Delivery()
         if pending:
-            delivery = deliver(
-                self.lane.call_for(self.entry.study_instance_uid),
-                pending,
-                open_file=self.tools.open_file,
-                on_answer=self._note,
-                priority=PRIORITY_HIGH if self.entry.priority > 0 else PRIORITY_MEDIUM,
-                stopping=self._over,
-                on_associated=self._associated,
-            )
+            delivery = self._send(pending)
         decision = self._decide(delivery)
         if not self._persist(lambda: self._record(started, delivery, decision)) and decision.next is Next.DELIVERED:
             # The ledger wants more than this attempt was given: look again later instead of at every lease's end.
@@ -124,6 +117,23 @@ class Attempt:
             self._persist(lambda: self._record(started, delivery, decision))
         self._react(delivery, decision, started)
         return decision
+
+    def _send(self, pending: Sequence[PendingInstance]) -> Delivery:
+        decoder = None if self.lane.decoding is None else Decoder(self.lane.decoding)
+        try:
+            return deliver(
+                self.lane.call_for(self.entry.study_instance_uid),
+                pending,
+                open_file=self.tools.open_file,
+                on_answer=self._note,
+                priority=PRIORITY_HIGH if self.entry.priority > 0 else PRIORITY_MEDIUM,
+                stopping=self._over,
+                on_associated=self._associated,
+                decoder=decoder,
+            )
+        finally:
+            if decoder is not None:
+                decoder.close()
 
     def tick(self) -> None:
         """Write marks that are due and keep the lease; what fails is tried at the next tick."""
@@ -340,6 +350,14 @@ def _persons(delivery: Delivery) -> dict[int, str]:
     }
 
 
-def _not_accepted(delivery: Delivery) -> list[tuple[str, str]]:
-    """SOP class and transfer syntax of each instance whose presentation context the destination did not accept."""
-    return [(one.sop_class, one.transfer_syntax) for one, found in delivery.failures if found.code == NOT_ACCEPTED]
+def _not_accepted(delivery: Delivery) -> list[Refused]:
+    """Each instance whose presentation context the destination did not accept, and that cannot go in another one."""
+    return [
+        Refused(
+            sop_class=one.sop_class,
+            syntax=one.transfer_syntax,
+            why=found.comment if found.code == NOT_REENCODED else "",
+        )
+        for one, found in delivery.failures
+        if found.code in (NOT_ACCEPTED, NOT_REENCODED)
+    ]

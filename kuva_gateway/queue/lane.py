@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from kuva_gateway.catalog import entries
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config.delivery import Hours
+from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, probe
 from kuva_gateway.forward.judgements import Judgements
@@ -67,6 +68,8 @@ class DestinationLike(Protocol):
     @property
     def bandwidth(self) -> int | None: ...
     @property
+    def decompress(self) -> bool: ...
+    @property
     def statuses(self) -> Mapping[str, str]: ...
 
 
@@ -81,6 +84,8 @@ class Lane:
     window: Window | None = None
     workers: int = 2
     commitment: bool = True
+    decoding: Bounds | None = None
+    """What decompressing may use; None: nothing is decompressed for this destination."""
     commitment_wait: timedelta = timedelta(seconds=2)
     commitment_overdue: timedelta = timedelta(hours=1)
     calling: Mapping[str, str] = field(default_factory=dict)
@@ -113,12 +118,13 @@ def make_lane(
     log: Any,
     alarms: Alarms,
     keeper_of: Callable[[str], str] = lambda study: "",
+    decoding: Bounds | None = None,
 ) -> Lane:
     """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
     the destination asks for TLS; its hours are those of ``zone``; ``keeper_of`` says whose register a study belongs
-    into.
+    into; ``decoding`` is what decompressing may use, where the destination wants that.
     """
     call = Call(
         name=destination.name,
@@ -157,6 +163,7 @@ def make_lane(
         window=Window(Hours.parse(destination.window), zone) if destination.window else None,
         workers=destination.workers,
         commitment=destination.storage_commitment,
+        decoding=decoding if destination.decompress else None,
         commitment_wait=timedelta(seconds=destination.commitment_wait),
         commitment_overdue=timedelta(seconds=destination.commitment_overdue),
         calling=destination.calling_ae_titles,

@@ -12,6 +12,7 @@ import pytest
 from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.records import FindingRecord
 from kuva_gateway.config.model import Peer
+from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.deliver import deliver
 from kuva_gateway.network.timers import Timers
@@ -21,6 +22,8 @@ from tests.support import free_port, wait_until
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import MR
 from tests.unit.queue.line import Line, Verdict, destination, line, utc_now
+
+MPEG_2 = "1.2.840.10008.1.2.4.100"
 
 
 @pytest.fixture
@@ -529,14 +532,14 @@ def test_syntaxes_that_a_destination_does_not_accept_are_named_in_a_finding_unti
     with running(Script(syntaxes=[EXPLICIT_LITTLE])) as archive:
         way.start(destination(archive.port))
         sent = way.receive(1)
-        way.receive(2, uid=sent.uid, syntax=IMPLICIT_LITTLE)
+        way.receive(2, uid=sent.uid, syntax=MPEG_2)
         way.accept()
         entry = way.wait_for(sent.uid, "failed")
         assert entry["last_error"]["code"] == "context"
         assert list(archive.instances) == sent.instances  # what is accepted goes
     (finding,) = studies.show(way.catalog, sent.uid)["findings"]
     assert (finding["rule"], finding["severity"], finding["where"]) == ("TS-01", "hold", "destination archive")
-    assert "(1.2.840.10008.1.2)" in finding["message"]
+    assert f"({MPEG_2})" in finding["message"]
     assert finding["message"].endswith("(instances: 2)")
     with running(port=archive.port) as archive:
         entries.retry(way.catalog, [entry["id"]], by="a person")
@@ -546,3 +549,32 @@ def test_syntaxes_that_a_destination_does_not_accept_are_named_in_a_finding_unti
         assert len(archive.instances) == 3  # this one never had the first: it says so when it is asked to commit
         way.stop()
     assert studies.show(way.catalog, sent.uid)["findings"] == []
+
+
+def test_what_a_destination_does_not_accept_as_it_is_stored_goes_in_another_uncompressed_syntax(way: Line) -> None:
+    with running(Script(syntaxes=[EXPLICIT_LITTLE])) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(1)
+        more = way.receive(2, uid=sent.uid, syntax=IMPLICIT_LITTLE)
+        way.accept()
+        way.wait_for(sent.uid, "archived")
+        assert list(archive.instances) == [*sent.instances, *more.instances]
+        way.stop()
+    assert studies.show(way.catalog, sent.uid)["findings"] == []
+
+
+def test_an_image_that_cannot_be_decoded_is_held_with_its_syntax_and_the_reason_and_the_rest_goes(way: Line) -> None:
+    way.decoding = Bounds()
+    with running(Script(syntaxes=[EXPLICIT_LITTLE])) as archive:
+        way.start(destination(archive.port))
+        sent = way.receive(1)
+        way.receive(1, uid=sent.uid, syntax="1.2.840.10008.1.2.4.70")
+        way.accept()
+        entry = way.wait_for(sent.uid, "failed")
+        assert entry["last_error"]["code"] == "syntax"
+        assert list(archive.instances) == sent.instances
+        way.stop()
+    (finding,) = studies.show(way.catalog, sent.uid)["findings"]
+    assert (finding["rule"], finding["severity"]) == ("TS-01", "hold")
+    assert "1.2.840.10008.1.2.4.70" in finding["message"]
+    assert "there are no compressed pixels in it" in finding["message"]

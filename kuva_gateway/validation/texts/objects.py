@@ -96,8 +96,22 @@ TS_01 = Rule(
                 "{destination} ei ottanut vastaan: {syntax}, {sop_class} (instansseja: {instances})",
             ),
             remedy=Text(
-                "Images are never re-encoded: let the destination accept the syntax, or the sender use another one.",
-                "Kuvia ei koodata uudelleen: salli syntaksi kohteessa tai vaihda lähettäjän käyttämä syntaksi.",
+                "Let the destination accept the syntax, or explicit or implicit little endian (and decompress: true for"
+                " compressed images), or the sender use another one.",
+                "Salli kohteessa tämä syntaksi tai explicit tai implicit little endian (pakatuille kuville decompress:"
+                " true), tai vaihda lähettäjän käyttämä syntaksi.",
+            ),
+        ),
+        "not_reencoded": Message(
+            text=Text(
+                "{destination} did not accept {syntax} for {sop_class}, and it could not be sent uncompressed: {why}"
+                " (instances: {instances})",
+                "{destination} ei ottanut vastaan: {syntax}, {sop_class}; lähetys pakkaamattomana ei onnistunut: {why}"
+                " (instansseja: {instances})",
+            ),
+            remedy=Text(
+                "Let the destination accept the syntax, or the sender send the image uncompressed.",
+                "Salli syntaksi kohteessa tai lähetä kuva lähettäjältä pakkaamattomana.",
             ),
         ),
     },

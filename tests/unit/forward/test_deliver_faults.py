@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE
 from kuva_gateway.forward.deliver import Delivery, deliver
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope, classify
 from kuva_gateway.forward.outgoing import Sendable
@@ -23,6 +24,7 @@ from tests.unit.network.scripted import ScriptedServer
 
 COMMAND, LAST = 1, 2
 ABORT = pdus.abort_bytes(0, 0)
+MPEG_2 = "1.2.840.10008.1.2.4.100"
 
 
 @pytest.fixture
@@ -69,13 +71,15 @@ def answer(server: ScriptedServer, seen: Seen, **changes: object) -> None:
     server.send(struct.pack(">BBI", pdus.P_DATA, 0, len(item)) + item)
 
 
-def call_only(then: Callable[[ScriptedServer], None], shelf: Shelf) -> tuple[Delivery, list[Outcome]]:
+def call_only(
+    then: Callable[[ScriptedServer], None], shelf: Shelf, *, syntax: str = EXPLICIT_LITTLE
+) -> tuple[Delivery, list[Outcome]]:
     """Deliver to a peer that does ``then`` instead of accepting the association."""
     heard: list[Outcome] = []
     with ScriptedServer(then, accept=False) as server:
         delivery = deliver(
             call_to(server.port, response=1.0, associate=1.0),
-            [shelf.put(1)],
+            [shelf.put(1, syntax=syntax)],
             open_file=shelf.open,
             on_answer=lambda instance, found: heard.append(found),
         )
@@ -128,7 +132,7 @@ def test_a_context_rejected_in_any_way_is_told_with_its_class_and_syntax(shelf: 
         assert kind == pdus.RELEASE_RQ, "nothing is sent on a context that was not accepted"
         server.send(pdus.RELEASE_RP_BYTES)
 
-    delivery, [found] = call_only(accept_nothing, shelf)
+    delivery, [found] = call_only(accept_nothing, shelf, syntax=MPEG_2)  # which cannot go in another one
     assert (found.kind, found.scope, found.code) == (Kind.PERSON, Scope.INSTANCE, "context")
     assert "CT Image Storage" in found.comment
     assert len(delivery.failures) == 1

@@ -22,6 +22,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.records import FindingRecord, StudyView
 from kuva_gateway.config.model import Configuration, Destination, Peer
+from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom import syntaxes, uids
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.parts import destination_plans
@@ -80,6 +81,7 @@ class Line:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     keepers: dict[str, str] = field(default_factory=dict)
     """Register keepers by study."""
+    decoding: Bounds | None = None
 
     # -- putting studies in --------------------------------------------------------------------------------------
 
@@ -230,6 +232,7 @@ class Line:
             log=self.log,
             alarms=self.alarms,
             keeper_of=lambda study: self.keepers.get(study, ""),
+            decoding=self.decoding,
         )
 
     def stop(self, timeout: float | None = None) -> None:
