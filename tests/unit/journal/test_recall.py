@@ -218,7 +218,9 @@ def test_images_after_the_journals_last_word_open_the_question_again(place: Plac
     assert [studies.show(again, uid)["state"] for uid in ("1.2.3", "1.2.1")] == ["rejected", "accepted"]
 
 
-@pytest.mark.parametrize("harm", ["bit", "file", "begin", "none"])
+@pytest.mark.parametrize(
+    "harm", ["bit", pytest.param("file", marks=pytest.mark.slow), pytest.param("begin", marks=pytest.mark.slow), "none"]
+)
 def test_a_journal_that_is_not_whole_holds_what_is_not_decided(place: Place, lose: Lose, harm: str) -> None:
     journal(place)
     folder = place.state / "journal"
