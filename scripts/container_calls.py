@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,13 +40,11 @@ def echo(calling: str) -> str:
         return "cut off"
 
 
-def echoes(seconds: float) -> dict[str, int]:
-    """A C-ECHO every 100 ms for so long."""
+def echoes(calling: str) -> dict[str, int]:
+    """A C-ECHO every 100 ms until standard input ends."""
     found: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found[echo("MONITOR")] += 1
-        time.sleep(0.1)
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        found[echo(calling)] += 1
     return dict(found)
 
 
@@ -91,12 +89,12 @@ def image(number: int) -> tuple[str, bytes]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``echo AE`` | ``echoes SECONDS`` | ``store AE``."""
+    """``echo AE`` | ``echoes AE`` | ``store AE``."""
     what, argument = arguments
     if what == "echo":
         print(echo(argument))
     else:
-        print(json.dumps(echoes(float(argument)) if what == "echoes" else store(argument)))
+        print(json.dumps(echoes(argument) if what == "echoes" else store(argument)))
     return 0
 
 

@@ -108,8 +108,10 @@ class Container:
 
     @contextmanager
     def calling(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """The same, going on meanwhile."""
-        with subprocess.Popen(self._caller(*arguments), stdout=subprocess.PIPE, text=True) as process:
+        """The same, going on meanwhile; its standard input ends when it is asked for what it found."""
+        with subprocess.Popen(
+            self._caller(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             try:
                 yield process
             finally:

@@ -131,9 +131,10 @@ class Trial:
         self.check("reload back", self.box.run("systemctl", "reload", "kuva-gateway").returncode == 0)
 
     def restart(self) -> None:
-        with self.box.calling("echoes", "12") as caller:
-            time.sleep(2)
+        with self.box.calling("echoes", "MONITOR") as caller:
+            time.sleep(3)
             done = self.box.run("systemctl", "restart", "kuva-gateway")
+            time.sleep(3)
             found = json.loads(caller.communicate()[0])
         self.check("restart", done.returncode == 0)
         self.check(
