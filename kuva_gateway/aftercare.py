@@ -5,6 +5,7 @@ Keeps these parts for the daemon, which starts and stops them as one. Promises t
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +22,14 @@ from kuva_gateway.queue.backoff import Schedule
 from kuva_gateway.queue.notes import Notes
 from kuva_gateway.queue.retention import Retention, Room
 from kuva_gateway.queue.schedule import SHORTEST_TICK, Tick
+from kuva_gateway.spool.fetched import FetchedFiles
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.spool import Spool
 
 LOOK_EVERY = 1.0  # seconds
 RETENTION_EVERY = 30.0  # seconds, or half of keep_for
+SWEEP_FETCHED_EVERY = 300.0
+"""Seconds between looks for copies whose time in ``fetched/`` is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,7 @@ class Aftercare:
             "reports": Tick(call=self.answering.tick, every=LOOK_EVERY),
             "notes": Tick(call=self._write_notes, every=LOOK_EVERY),
             "retention": Tick(call=self._retention.run, every=retaining),
+            "fetched": Tick(call=self._sweep_fetched, every=SWEEP_FETCHED_EVERY),
         }
 
     def wake(self) -> None:
@@ -111,6 +116,10 @@ class Aftercare:
 
     def _write_notes(self) -> None:
         self._notes.write(self._catalog, self._spool, self._hands.on_receipt)
+
+    def _sweep_fetched(self) -> None:
+        with contextlib.suppress(OSError):  # the indexer tells of a disk that fails
+            FetchedFiles(self._spool, keep_for=self._configuration.query.cache_for).sweep()
 
     def _make_retention(self, configuration: Configuration) -> Retention:
         return Retention(

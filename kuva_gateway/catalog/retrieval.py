@@ -34,6 +34,34 @@ class Chosen:
     """The newest instance among them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One instance that only an archive has; ``sop_class`` "" when nobody said it."""
+
+    study: str
+    series: str
+    sop_instance: str
+    sop_class: str = ""
+
+
+HERE = Condition(sql="i.purged_at IS NULL")
+"""Instances whose files are here."""
+
+
+def purged(catalog: Catalog, selection: Condition, limit: int) -> list[Wanted]:
+    """The selected instances whose files retention has removed, because the archive has them."""
+    with catalog.read() as session:
+        rows = session.rows(
+            f"SELECT s.uid AS study, e.uid AS series, i.uid, i.sop_class {_FROM}{selection.sql} "
+            f"AND i.purged_at IS NOT NULL ORDER BY i.id LIMIT {limit}",
+            *selection.values,
+        )
+    return [
+        Wanted(study=row["study"], series=row["series"], sop_instance=row["uid"], sop_class=row["sop_class"])
+        for row in rows
+    ]
+
+
 def choose(catalog: Catalog, selection: Condition) -> Chosen:
     """Count the instances that are selected (:func:`kuva_gateway.catalog.visibility.selection`)."""
     with catalog.read() as session:

@@ -72,6 +72,14 @@ class Call:
         return association
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """How the archive behind the gateway is called: with short deadlines for queries, the usual ones for images."""
+
+    query: Call
+    fetch: Call
+
+
 def echo(call: Call) -> Outcome:
     """C-ECHO; the outcome is the destination's answer, or why there was none."""
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kuva_gateway.config import Destination, Peer
     from kuva_gateway.decoding.process import Bounds
-    from kuva_gateway.forward.call import Call
+    from kuva_gateway.forward.call import Call, Upstream
     from kuva_gateway.network import Limits, Timers
 
 
@@ -147,8 +147,10 @@ def call_named(configuration: Configuration, name: str) -> Call | None:
     )
 
 
-def call_upstream(configuration: Configuration) -> Call | None:
+def call_upstream(configuration: Configuration) -> Upstream | None:
     """How the archive is called that is asked as well (``query.upstream``), with deadlines by what it may cost."""
+    from kuva_gateway.forward.call import Upstream
+
     own = configuration.query
     call = None if own.upstream is None else call_named(configuration, own.upstream)
     if call is None:
@@ -162,7 +164,7 @@ def call_upstream(configuration: Configuration) -> Call | None:
         response=min(usual.response, 2 * most),  # who asks stops waiting before that, and cancels
         send_stall=min(usual.send_stall, most),
     )
-    return replace(call, timers=brief)
+    return Upstream(query=replace(call, timers=brief), fetch=call)
 
 
 def echo_target(configuration: Configuration, name: str) -> float:

@@ -11,6 +11,7 @@ from kuva_gateway.catalog.records import PendingInstance
 from kuva_gateway.catalog.retrieval import Chosen, pages
 from kuva_gateway.dicom.information_model import Level
 from kuva_gateway.forward.outgoing import OpenFile
+from kuva_gateway.scp.fetching import Fetch
 from kuva_gateway.scp.suboperations import Counts
 
 
@@ -28,6 +29,8 @@ class Asked:
     catalog: Catalog
     chosen: Chosen
     as_received: bool
+    fetch: Fetch | None = None
+    """What only the archive has, on its way."""
 
     def pages(self) -> Iterator[list[PendingInstance]]:
         """The instances, some at a time."""

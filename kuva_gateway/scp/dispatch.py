@@ -42,7 +42,8 @@ from kuva_gateway.scp.told import Add, Telling
 from kuva_gateway.spool import Spool
 
 if TYPE_CHECKING:
-    from kuva_gateway.forward.call import Call
+    from kuva_gateway.forward.call import Call, Upstream
+    from kuva_gateway.scp.fetching import Fetching
     from kuva_gateway.scp.retrieval import Retrieval
 
 Callee = Callable[[str], "Call | None"]
@@ -87,7 +88,7 @@ class Dispatcher:
         commitment_requests: CommitmentRequests,
         lookup: Lookup | None = None,
         callee: Callee = lambda ae_title: None,
-        upstream: Call | None = None,
+        upstream: Upstream | None = None,
         audit: Add | None = None,
         tally: Tally | None = None,
         log: Any | None = None,
@@ -104,6 +105,8 @@ class Dispatcher:
         self._lookup = lookup
         self._callee = callee
         self._upstream = upstream
+        self._spool = spool
+        self._fetching: Fetching | None = None
         self._open_file = spool.open_instance
         self._store = Store(
             spool,
@@ -190,7 +193,7 @@ class Dispatcher:
                 data_set,
                 configuration=self._configuration,
                 lookup=lookup,
-                upstream=self._upstream,
+                upstream=None if self._upstream is None else self._upstream.query,
                 log=self._log,
             )
             return self._telling.query(association, context, command, data_set, found)
@@ -209,10 +212,23 @@ class Dispatcher:
             open_file=self._open_file,
             callee=self._callee,
             lenient=self._configuration.query.lenient,
+            fetching=self._fetch(),
+            is_restricted=self._configuration.is_restricted,
             as_received=self._as_received,
             telling=self._telling,
             log=self._log,
         )
+
+    def _fetch(self) -> Fetching | None:
+        """How what only the archive has is fetched; made by the first request that may need it."""
+        if self._fetching is None and self._upstream is not None:
+            from kuva_gateway.scp.fetching import Fetching
+            from kuva_gateway.spool.fetched import FetchedFiles
+
+            own = self._configuration.query
+            files = FetchedFiles(self._spool, keep_for=own.cache_for)
+            self._fetching = Fetching(self._upstream.query, self._upstream.fetch, files, seconds=own.upstream_timeout)
+        return self._fetching
 
     def closed(self, association: Association, how: str) -> None:
         """The association is over: its one line."""

@@ -83,12 +83,6 @@ def find(
         beyond = UpstreamQuery(upstream, command.affected_class, identifier, search, own.upstream_timeout)
         try:
             yield from answering.local(template)
-            template = Template(
-                search,
-                character_set=identifier.character_set,
-                ae_title=upstream.called_ae,
-                transfer_syntax=context.transfer_syntax,
-            )
             if not answering.over:
                 yield from answering.beyond(template, beyond, restriction, covered_only=covered_only)
         finally:

@@ -6,15 +6,16 @@ the SCP role; that C-CANCEL stops after the sub-operation in hand; and that an a
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from time import monotonic
 
 from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.forward.outgoing import OpenFile, Sendable
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.errors import Stopped
 from kuva_gateway.network.records import Response
 from kuva_gateway.scp.asked import Asked
-from kuva_gateway.scp.suboperations import PENDING_EVERY, TornError, send, sending_contexts
+from kuva_gateway.scp.suboperations import PENDING_AT_LEAST_EVERY, PENDING_EVERY, TornError, send, sending_contexts
 
 
 def answer_get(association: Association, asked: Asked) -> Generator[Response, None, None]:
@@ -38,11 +39,16 @@ def _sub_operations(association: Association, asked: Asked) -> Generator[Respons
     counts = asked.counts
     contexts = sending_contexts(association)
     said = monotonic()
-    for instance in asked.instances():
+    for instance, open_file in _all(asked):
         if association.cancelled(asked.message_id):
             raise _Cancelled
+        if instance is None:
+            if monotonic() - said >= PENDING_AT_LEAST_EVERY:
+                yield counts.pending()
+                said = monotonic()
+            continue
         try:
-            found = send(association, contexts, instance, open_file=asked.open_file, priority=asked.priority)
+            found = send(association, contexts, instance, open_file=open_file, priority=asked.priority)
         except TornError as torn:
             counts.note(instance.sop_instance, torn.outcome)
             raise Stopped("a stored file broke off while it was being sent") from torn
@@ -50,3 +56,14 @@ def _sub_operations(association: Association, asked: Asked) -> Generator[Respons
         if counts.done == 1 or monotonic() - said >= PENDING_EVERY:
             yield counts.pending()
             said = monotonic()
+    if asked.fetch is not None:
+        counts.miss(asked.fetch.missing(), asked.fetch.why)
+
+
+def _all(asked: Asked) -> Iterator[tuple[Sendable | None, OpenFile]]:
+    """What is here, then what is fetched; None while nothing more has come."""
+    for instance in asked.instances():
+        yield instance, asked.open_file
+    if asked.fetch is not None:
+        for fetched in asked.fetch.instances():
+            yield fetched, asked.fetch.open_file

@@ -13,7 +13,7 @@ from time import monotonic
 
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, judge_break, judge_call
-from kuva_gateway.forward.contexts import Pair, split
+from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION, Pair, split
 from kuva_gateway.forward.outcome import Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.association import Association
@@ -28,6 +28,7 @@ from kuva_gateway.scp.suboperations import (
     send,
     sending_contexts,
 )
+from kuva_gateway.spool.fetched import Fetched
 
 LISTEN_EVERY = 0.1
 """Seconds between looks whether the asker cancels or goes away."""
@@ -109,15 +110,35 @@ class _Move:
                             self._asked.counts.note(instance.sop_instance, self._given_up)
                 if self._given_up is not None and not self._asked.counts.lists_more:
                     break
-            self._asked.counts.give_up("no longer there")
+            self._pass_on()
+            if not self.cancelled:
+                self._asked.counts.give_up("no longer there")
         except Exception as error:
             self.error = error
         finally:
             self._release()
             self.over.set()
 
+    def _pass_on(self) -> None:
+        """What is fetched from the archive, as it comes."""
+        fetch, counts = self._asked.fetch, self._asked.counts
+        if fetch is None:
+            return
+        for instance in fetch.instances():
+            if self.cancelled:
+                return
+            if instance is None:
+                continue
+            pair = (instance.sop_class, instance.transfer_syntax)
+            pairs = self._pairs | {pair} if len(self._pairs) < CONTEXTS_PER_ASSOCIATION else frozenset({pair})
+            found = self._given_up or self._send(pairs if pair not in self._pairs else self._pairs, instance)
+            counts.note(instance.sop_instance, found)
+        counts.miss(fetch.missing(), fetch.why)
+
     def _send(self, pairs: frozenset[Pair], instance: Sendable) -> Outcome:
         """One sub-operation, on the association at hand or a new one."""
+        fetch = self._asked.fetch
+        open_file = fetch.open_file if fetch is not None and isinstance(instance, Fetched) else self._asked.open_file
         try:
             association = self._associated(pairs)
         except NetworkError as error:
@@ -129,7 +150,7 @@ class _Move:
                 association,
                 sending_contexts(association),
                 instance,
-                open_file=self._asked.open_file,
+                open_file=open_file,
                 priority=self._asked.priority,
                 originator=self._originator,
             )

@@ -6,17 +6,17 @@ that came to its sub-operations, with its counts and without patient data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
 from kuva_gateway.audit.events import Node
-from kuva_gateway.catalog.retrieval import choose
+from kuva_gateway.catalog.retrieval import HERE, choose, purged
 from kuva_gateway.catalog.visibility import selection
 from kuva_gateway.dicom import statuses
 from kuva_gateway.dicom.identifier import IdentifierError, read_identifier, retrieval_keys
-from kuva_gateway.dicom.information_model import Negotiated, Service
+from kuva_gateway.dicom.information_model import Level, Negotiated, Service
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.forward.call import Call
 from kuva_gateway.forward.outgoing import OpenFile
@@ -24,6 +24,7 @@ from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
 from kuva_gateway.scp.asked import Asked
+from kuva_gateway.scp.fetching import MOST_INSTANCES, Fetching, NotListedError, elsewhere, listed
 from kuva_gateway.scp.get import answer_get
 from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.move import answer_move
@@ -41,6 +42,10 @@ class Retrieval:
     ----------
     callee
         The peers that are destinations of a C-MOVE.
+    fetching
+        How what only an archive has is fetched; None: it is not.
+    is_restricted
+        Whether the peer of a name sees only what authorizations cover.
     as_received
         Whether the peer of a name gets instances without amendments.
     """
@@ -52,6 +57,8 @@ class Retrieval:
         open_file: OpenFile,
         callee: Callee,
         lenient: bool,
+        fetching: Fetching | None,
+        is_restricted: Callable[[str], bool],
         as_received: Callable[[str], bool],
         telling: Telling,
         log: Any,
@@ -60,6 +67,8 @@ class Retrieval:
         self._open_file = open_file
         self._callee = callee
         self._lenient = lenient
+        self._fetching = fetching
+        self._is_restricted = is_restricted
         self._as_received = as_received
         self._telling = telling
         self._log = log
@@ -74,7 +83,7 @@ class Retrieval:
             yield refuse(statuses.MOVE_DESTINATION_UNKNOWN, "no peer with this AE title can be called from here")
             return
         try:
-            asked = self._understand(association, context, command, data_set, service, begun)
+            asked = self._understand(association, context, command, data_set, service, begun, call)
         except IdentifierError as error:
             yield refuse(error.status, error.comment, *error.offending)
             return
@@ -94,6 +103,7 @@ class Retrieval:
         data_set: bytes,
         service: Service,
         begun: datetime,
+        call: Call | None,
     ) -> Asked | Response:
         identifier = read_identifier(data_set, context.transfer_syntax, command.affected_class)
         negotiated = Negotiated.read(context.extended, service)
@@ -102,20 +112,35 @@ class Retrieval:
         if refusal is not None:
             return refusal
         as_received = self._as_received(association.peer)
-        chosen = choose(
-            self._lookup.catalog(),
-            selection(keys, self._lookup.may_see(association.peer), as_received=as_received),
-        )
+        catalog, restriction = self._lookup.catalog(), self._lookup.may_see(association.peer)
+        selected = selection(keys, restriction, as_received=as_received)
+        counts, fetch = Counts(total=0), None
+        fetching = self._fetching
+        if fetching is not None and fetching.called_ae not in (association.calling_ae, call and call.called_ae):
+            wanted = purged(catalog, selected, MOST_INSTANCES)
+            selected &= HERE
+            restricted = self._is_restricted(association.peer)
+            asks = elsewhere(catalog, identifier.level, keys, restriction, covered_only=restricted)
+            try:
+                wanted += listed(fetching, catalog, identifier.level, asks, restriction, covered_only=restricted)
+            except NotListedError as error:
+                counts = _not_listed(identifier.level, asks, str(error))
+            fetch = fetching.fetch(wanted) if wanted else None
+        chosen = choose(catalog, selected)
+        if counts.total and not chosen.total and fetch is None:
+            return refuse(statuses.CANNOT_COUNT_MATCHES, f"not here, and the archive does not say: {counts.why}")
+        counts.total += chosen.total + (0 if fetch is None else fetch.total)
         return Asked(
             message_id=command.message_id or 0,
             priority=command.priority or 0,
             transfer_syntax=context.transfer_syntax,
             level=identifier.level,
-            counts=Counts(total=chosen.total),
+            counts=counts,
             open_file=self._open_file,
-            catalog=self._lookup.catalog(),
+            catalog=catalog,
             chosen=chosen,
             as_received=as_received,
+            fetch=fetch,
         )
 
     def _sub_operations(
@@ -129,6 +154,8 @@ class Retrieval:
                 yield response
         finally:
             responses.close()
+            if asked.fetch is not None:
+                asked.fetch.stop()
             self._tell(association, asked, call)
             self._log.info(
                 "retrieval",
@@ -137,6 +164,7 @@ class Retrieval:
                 to=association.peer if call is None else call.name,
                 query_level=asked.level.name,
                 instances=asked.counts.total,
+                fetched=0 if asked.fetch is None else asked.fetch.total,
                 completed=asked.counts.completed,
                 failed=asked.counts.failed,
                 warnings=asked.counts.warning,
@@ -153,4 +181,11 @@ class Retrieval:
             return
         failure = "" if sent == counts.total else f"{sent} of {counts.total} were sent: {counts.why or 'cancelled'}"
         to = None if call is None else Node(ae_title=call.called_ae, address=call.host)
-        self._telling.retrieval(association, to, asked.chosen.told, failure)
+        told = asked.chosen.told + (() if asked.fetch is None else asked.fetch.told)
+        self._telling.retrieval(association, to, told, failure)
+
+
+def _not_listed(level: Level, asks: Mapping[Level, Sequence[str]], why: str) -> Counts:
+    """What the archive was asked for and did not tell of has failed: one for each key, for want of a number."""
+    number = max(1, len(asks.get(level, ())))
+    return Counts(total=number, failed=number, why=f"the archive: {why}")

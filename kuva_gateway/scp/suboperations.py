@@ -7,7 +7,7 @@ for, and the statuses of PS3.4 C.4.2.1.5 and C.4.3.1.4 for them. Written to by o
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kuva_gateway.dicom import statuses, syntaxes
@@ -68,6 +68,14 @@ class Counts:
             self.failed += 1
             self.list_failed(sop_instance)
             self.why = self.why or f"{found.code} {found.meaning}"
+
+    def miss(self, sop_instances: Sequence[str], why: str) -> None:
+        """These could not be fetched."""
+        for one in sop_instances:
+            self.failed += 1
+            self.list_failed(one)
+        if sop_instances:
+            self.why = self.why or why or "the archive did not give it"
 
     def list_failed(self, sop_instance: str) -> None:
         """Name a failed instance in the final response, while there is room."""

@@ -74,7 +74,7 @@ def test_answers_of_both_come_and_what_is_here_comes_once(pair: tuple[Querying, 
     )  # fmt: skip
     assert (there.StudyInstanceUID, str(there.PatientName)) == ("1.2.9", "Mäkelä^Åke")
     assert (list(there.ModalitiesInStudy), there.NumberOfStudyRelatedInstances) == (["CT", "MR"], 7)
-    assert (there.InstanceAvailability, there.RetrieveAETitle) == ("NEARLINE", "ARCHIVE")
+    assert (there.InstanceAvailability, there.RetrieveAETitle) == ("NEARLINE", "KUVAGW")
     (asked,) = archive.asked
     assert (asked.PatientID, asked.StudyInstanceUID, asked.QueryRetrieveLevel) == ("P1", "", "STUDY")
 
