@@ -14,6 +14,8 @@ from kuva_gateway.dicom.syntaxes import RLE_LOSSLESS
 
 _DAMAGED: Final = "a frame is damaged"
 _FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_PADDED: Final = 16
+"""Bytes at a frame's end in which its last marker stands; padding may follow."""
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
@@ -89,7 +91,8 @@ def _rle(image: Image, frame: bytes) -> Stream:
 
 def _jpeg(frame: bytes) -> Stream:
     """JPEG and JPEG-LS: the markers up to the first scan (ISO 10918-1 B.2, 14495-1 C.2)."""
-    if frame[:2] != b"\xff\xd8":
+    # One that is not ended is cut off; a decoder may take long to find that out.
+    if frame[:2] != b"\xff\xd8" or b"\xff\xd9" not in frame[-_PADDED:]:
         raise DecodingError(_DAMAGED)
     position, found, rgb = 2, None, None
     while True:

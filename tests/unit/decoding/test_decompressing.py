@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import warnings
@@ -26,7 +27,7 @@ from kuva_gateway.errors import DeferredError, NoSpaceError
 from kuva_gateway.forward.deliver import deliver
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.forward.outgoing import Sendable
-from tests.support import dcmtk, wait_until
+from tests.support import dcmtk, free_port, wait_until
 from tests.unit.dicom.reference import shipped_files
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import Shelf, Stored
@@ -44,10 +45,11 @@ ENCODERS = {
     "JPEG-LS near lossless": ["dcmcjpls", "+en"],
     "RLE": ["dcmcrle"],
 }
+RARE = {"JPEG lossless, process 14", "JPEG extended", "JPEG-LS near lossless"}
 DECODERS = {"dcmcjpeg": "dcmdjpeg", "dcmcjpls": "dcmdjpls", "dcmcrle": "dcmdrle"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
     made = Decoder(Bounds())
     yield made
@@ -112,13 +114,18 @@ def compressed(folder: Path, made: Dataset, encoder: list[str]) -> tuple[Path, P
     return packed, unpacked
 
 
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def outgoing(shelf: Shelf, instance: Stored, into: str, decoder: Decoder) -> Dataset:
     with open_outgoing(shelf.open, instance, into, decoder=decoder) as parts:
         data = joined(parts)
     return pydicom.filereader.read_dataset(pydicom.filebase.DicomBytesIO(data), into == IMPLICIT_LITTLE, True)
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow if one in RARE else ()) for one in ENCODERS])
 @pytest.mark.parametrize(("samples", "bits", "frames"), [(1, 12, 2), (1, 8, 3), (3, 8, 2)])
 def test_the_pixels_are_those_that_dcmtk_decodes(
     tmp_path: Path, shelf: Shelf, decoder: Decoder, name: str, samples: int, bits: int, frames: int
@@ -192,6 +199,33 @@ def test_an_archive_gets_unchanged_what_it_accepts_and_decompressed_and_amended_
     assert (result.PatientID, result.PixelData) == (LINK.changes["PatientID"], made.PixelData)
     assert shelf.path(stored.digest).read_bytes() == before
     assert sorted(os.listdir(shelf.folder)) == sorted([stored.digest, plain.digest])
+
+
+@pytest.mark.parametrize(("takes", "into"), [("+xi", IMPLICIT_LITTLE), ("+x=", EXPLICIT_LITTLE)])
+def test_storescp_that_takes_one_uncompressed_syntax_gets_every_image_in_it(
+    tmp_path: Path, shelf: Shelf, decoder: Decoder, takes: str, into: str
+) -> None:
+    made = picture(frames=2)
+    images = [put(shelf, compressed(tmp_path, made, ENCODERS["JPEG-LS"])[0]), shelf.put(5, syntax=EXPLICIT_LITTLE)]
+    (folder := tmp_path / "archive").mkdir()
+    port = free_port()
+    with subprocess.Popen([dcmtk("storescp"), takes, "-od", folder, str(port)], stdout=subprocess.DEVNULL) as archive:
+        try:
+            wait_until(lambda: reachable(port), what="storescp")
+            delivery = deliver(
+                call_to(port),
+                images,
+                open_file=shelf.open,
+                on_answer=lambda one, found: None,
+                decoder=decoder,
+            )
+        finally:
+            archive.kill()
+    assert delivery.complete
+    stored = {one.SOPInstanceUID: one for one in map(pydicom.dcmread, folder.iterdir())}
+    assert {one.file_meta.TransferSyntaxUID for one in stored.values()} == {into}
+    assert stored[images[0].sop_instance].PixelData == made.PixelData
+    assert stored[images[1].sop_instance].PixelData == bytes([5]) * 4096
 
 
 def test_without_a_decoder_a_compressed_image_is_for_a_person(tmp_path: Path, shelf: Shelf) -> None:
