@@ -7,7 +7,7 @@ row are written in the caller's one transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kuva_gateway.catalog import totals
@@ -112,6 +112,10 @@ PEOPLES = frozenset({"released", "rejected", "withdrawn", "removed", "retried", 
 """Events that people cause, by commands."""
 
 
+Events = Sequence[tuple[str, Mapping[str, Any] | None]]
+"""Events that follow each other at one moment, with the details for the history."""
+
+
 def apply(
     session: Session,
     what: str,
@@ -134,11 +138,47 @@ def apply(
     NotFoundError
         There is no such row.
     """
+    return apply_all(session, what, row_id, [(event, detail)], by=by, row=row, **columns)
+
+
+def apply_all(
+    session: Session,
+    what: str,
+    row_id: int,
+    events: Events,
+    *,
+    by: str = GATEWAY,
+    row: Row | None = None,
+    **columns: Any,
+) -> str:
+    """:func:`apply` for events of one moment: each has its history, the row is written once."""
     table, known = _TABLES[what]
     row = row if row is not None else session.one(f"SELECT * FROM {table} WHERE id = ?", row_id)
     if row is None:
         raise NotFoundError(f"there is no such {what}")
-    before = str(row["state"])
+    changes = []
+    state = str(row["state"])
+    for event, _ in events:
+        before, state = state, _after(what, known, state, event)
+        changes.append((before, state))
+    settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
+    session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", state, *columns.values(), row_id)
+    totals.move(session, table, row, state)
+    row["state"] = state
+    for (event, detail), change in zip(events, changes, strict=True):
+        write_history(
+            session,
+            study_id=row["id"] if what == "study" else row["study_id"],
+            entry_id=row_id if what == "entry" else None,
+            event=event,
+            change=change,
+            by=by,
+            detail=detail,
+        )
+    return state
+
+
+def _after(what: str, known: Mapping[tuple[str, str], str], before: str, event: str) -> str:
     after = known.get((before, event))
     if after is None:
         possible = sorted(name for state, name in known if state == before and name in PEOPLES)
@@ -147,19 +187,6 @@ def apply(
             f"{', '.join(possible) or 'nothing'}",
             code="QUA-02",
         )
-    settings = ", ".join(f"{name} = ?" for name in ("state", *columns))
-    session.execute(f"UPDATE {table} SET {settings} WHERE id = ?", after, *columns.values(), row_id)
-    totals.move(session, table, row, after)
-    row["state"] = after
-    write_history(
-        session,
-        study_id=row["id"] if what == "study" else row["study_id"],
-        entry_id=row_id if what == "entry" else None,
-        event=event,
-        change=(before, after),
-        by=by,
-        detail=detail,
-    )
     return after
 
 
@@ -184,13 +211,14 @@ def write_history(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """One row of history; ``change`` is the state before and after. What people do goes to the audit trail, too."""
-    history_id = session.value(
-        f"{_HISTORY} RETURNING id", *_told(session, study_id, entry_id, event, change, by, detail)
-    )
+    told = _told(session, study_id, entry_id, event, change, by, detail)
     if by != GATEWAY or event in JOURNALED:
         note(session, "study", study_id)
     if by != GATEWAY or event in AUDITED:
+        history_id = session.value(f"{_HISTORY} RETURNING id", *told)
         session.execute("INSERT INTO to_audit (history_id) VALUES (?)", history_id)
+    else:
+        session.execute(_HISTORY, *told)
 
 
 def write_histories(

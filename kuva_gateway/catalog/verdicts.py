@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
+from typing import Any
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.plans import plan_entries
@@ -13,7 +14,7 @@ from kuva_gateway.catalog.records import DestinationPlan, FindingLike, StudyView
 from kuva_gateway.catalog.rejections import release as release_notes
 from kuva_gateway.catalog.routing import traits_of
 from kuva_gateway.catalog.session import Row, Session
-from kuva_gateway.catalog.states import apply
+from kuva_gateway.catalog.states import Events, apply, apply_all
 from kuva_gateway.errors import NotFoundError
 
 
@@ -47,35 +48,32 @@ def record_verdict(
             return False
         if study["state"] == "accepted" and study["begun"] and not study["sent"]:
             return False  # the question stays open until the attempt that runs has ended
-        session.execute(
-            "UPDATE studies SET judge = 0, look_again_on = ?, content_classes = ? WHERE id = ?",
-            None if look_again_on is None else look_again_on.isoformat(),
-            json.dumps(sorted(content_classes)),
-            study["id"],
-        )
-        if study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"]):
-            return False
-        if _apply_verdict(session, study, passed, findings) and passed:
+        judged: dict[str, Any] = {
+            "judge": 0,
+            "look_again_on": None if look_again_on is None else look_again_on.isoformat(),
+            "content_classes": json.dumps(sorted(content_classes)),
+        }
+        undecided = study["state"] == "accepted" and (study["begun"] or study["released_revision"] == study["revision"])
+        events = () if undecided else _events(session, study, passed, findings)
+        if not events:
+            settings = ", ".join(f"{name} = ?" for name in judged)
+            session.execute(f"UPDATE studies SET {settings} WHERE id = ?", *judged.values(), study["id"])
+            return not undecided
+        apply_all(session, "study", study["id"], events, row=study, **judged)
+        if passed:
             plan_entries(session, study, destinations, traits_of(view.received, content_classes))
     return True
 
 
-def _apply_verdict(
-    session: Session,
-    study: Row,
-    passed: bool,
-    findings: Sequence[FindingLike],
-) -> bool:
-    """Findings and state; False: they were that already."""
+def _events(session: Session, study: Row, passed: bool, findings: Sequence[FindingLike]) -> Events:
+    """Findings are written; what happens to the study by them, nothing if they were that already."""
     changed = _replace_findings(session, study, findings)
     if study["state"] == ("accepted" if passed else "held") and (passed or not changed):
-        return False
-    if study["state"] != "settled":
-        apply(session, "study", study["id"], "facts_changed", row=study)
+        return ()
     rules = sorted({finding.rule for finding in findings if finding.severity in ("refuse", "hold")})
     detail = {"revision": study["revision"], "rules": rules}
-    apply(session, "study", study["id"], "passed" if passed else "failed", detail=detail, row=study)
-    return True
+    verdict = ("passed" if passed else "failed", detail)
+    return (verdict,) if study["state"] == "settled" else (("facts_changed", None), verdict)
 
 
 def _replace_findings(session: Session, study: Row, findings: Sequence[FindingLike]) -> bool:
