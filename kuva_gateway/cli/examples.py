@@ -57,6 +57,7 @@ EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "audit list": "audit list --event security-alert --since 1d",
         "audit verify": "audit verify",
         "stats": "stats --check",
+        "web": "web",
         "doctor": "doctor --no-calls",
     }
 )

@@ -43,6 +43,7 @@ _COMMANDS = {
     "restore": ("kuva_gateway.cli.backup", "restore", "Make the gateway again from a backup."),
     "audit": ("kuva_gateway.cli.audit", "audit", "The audit trail: list, verify."),
     "stats": ("kuva_gateway.cli.stats", "stats", "Figures: studies, entries, arrivals."),
+    "web": ("kuva_gateway.cli.web", "web", "The status page, for a browser."),
     "doctor": ("kuva_gateway.cli.doctor", "doctor", "What may be wrong with this installation, and what to do."),
 }
 

@@ -46,16 +46,14 @@ def _check(invocation: Invocation) -> int:
     """Works with the daemon down, and with the catalog away: both are what it is there to say."""
     from kuva_gateway.monitoring.alerts import Severity, raised
 
-    situation = _situation(invocation)
-    found = raised(invocation.configuration(), situation)
+    now = situation(invocation)
+    found = raised(invocation.configuration(), now)
     worst = "OK" if not found else "CRITICAL" if found[0].alert.severity is Severity.CRITICAL else "WARNING"
     if invocation.json:
-        emit_json({"status": worst, "alerts": [_as_json(one) for one in found], **_performance(situation)})
+        emit_json({"status": worst, "alerts": [_as_json(one) for one in found], **_performance(now)})
     else:
-        told = "; ".join(f"{one.alert.name.removeprefix('KuvaGateway')}: {one.summary}" for one in found) or _well(
-            situation
-        )
-        figures = " ".join(f"{name}={value}{_UNITS.get(name, '')}" for name, value in _performance(situation).items())
+        told = "; ".join(f"{one.alert.name.removeprefix('KuvaGateway')}: {one.summary}" for one in found) or _well(now)
+        figures = " ".join(f"{name}={value}{_UNITS.get(name, '')}" for name, value in _performance(now).items())
         click.echo(f"KUVA-GATEWAY {worst} - {told.replace('|', '/')} | {figures}")
     return int(bool(found))
 
@@ -100,7 +98,7 @@ def _seconds(now: datetime, since: datetime | None) -> int:
     return 0 if since is None else max(0, int((now - since).total_seconds()))
 
 
-def _situation(invocation: Invocation) -> Situation:
+def situation(invocation: Invocation) -> Situation:
     """How things stand, seen from outside."""
     from kuva_gateway import parts
     from kuva_gateway.catalog.figures import figures

@@ -278,6 +278,13 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65535)] | None = 9108
 
 
+class Web(Section):
+    """Where ``kuva-gateway web`` offers the status page: to this machine alone, so that a proxy decides who sees it."""
+
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: Port = 8480
+
+
 class Alerts(Section):
     """Who is told of alerts where nobody watches the figures, and when waiting is too long."""
 
@@ -333,6 +340,7 @@ class Configuration(Section):
     retention: Retention = Retention()
     audit: Audit = Audit()
     metrics: Metrics = Metrics()
+    web: Web = Web()
     alerts: Alerts = Alerts()
     log: Log = Log()
 
