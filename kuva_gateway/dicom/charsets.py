@@ -186,14 +186,29 @@ def writable(value: str, character_set: tuple[str, ...]) -> bool:
 def choose_set(texts: Sequence[str], asked: tuple[str, ...]) -> tuple[str, str]:
     """Specific Character Set and codec for texts that are not all ASCII: one that the asker can read.
 
-    The set that the asker uses; without one ISO_IR 100, which most take for granted here; ISO_IR 192 for what neither
-    holds (PS3.4 C.4.1.1.3.2 lets the response differ from the request). Of several sets only the first is used.
+    The first of the asker's sets that holds them and needs no escape sequences; without one ISO_IR 100, which most
+    take for granted here; ISO_IR 192 for what neither holds (PS3.4 C.4.1.1.3.2 lets the response differ from the
+    request).
     """
-    wanted = asked[:1] if asked and asked[0] else ("ISO_IR 100",)
-    codec = codecs_of(wanted)[0]
-    try:
-        for one in texts:
-            one.encode(codec)
-    except UnicodeEncodeError:
-        return "ISO_IR 192", "utf-8"
-    return wanted[0], codec
+    readable = tuple(filter(None, map(_without_extensions, asked))) or WIDENED
+    for term in (*readable, "ISO_IR 192"):
+        codec = codecs_of((term,))[0]
+        try:
+            for one in texts:
+                one.encode(codec)
+        except UnicodeEncodeError:
+            continue
+        return term, codec
+    raise AssertionError("UTF-8 holds every text")
+
+
+def _without_extensions(term: str) -> str:
+    """The defined term of a set that can stand alone, for one of a request; "" when there is none (ASCII, Japanese).
+
+    One that nobody knows stays: its asker reads Latin-1 in it as we do, or whatever the bytes were.
+    """
+    match = _TERM.fullmatch(term)
+    if match is None:
+        return term
+    alone = f"ISO_IR {match[2]}"
+    return alone if alone in _WRITTEN else ""

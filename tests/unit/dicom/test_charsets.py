@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kuva_gateway.dicom.charsets import code_string, codecs_of, decode, number_string, person_name, text
+from kuva_gateway.dicom.charsets import choose_set, code_string, codecs_of, decode, number_string, person_name, text
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,33 @@ def test_any_bytes_in_any_set_give_a_text_without_nul(value: bytes, character_se
     for made in (text(value, codecs), person_name(value, codecs), code_string(value), number_string(value)):
         assert "\0" not in made
         made.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "term"),
+    [
+        ((), "Mäkelä", "ISO_IR 100"),
+        (("",), "Mäkelä", "ISO_IR 100"),
+        (("ISO_IR 6",), "Mäkelä", "ISO_IR 100"),
+        (("ISO_IR 100",), "Mäkelä", "ISO_IR 100"),
+        (("ISO_IR 192",), "Mäkelä", "ISO_IR 192"),
+        (("ISO_IR 144",), "Иванов", "ISO_IR 144"),
+        (("ISO_IR 144",), "Mäkelä", "ISO_IR 192"),
+        (("ISO_IR 100",), "Иванов", "ISO_IR 192"),
+        (("ISO 2022 IR 100",), "Mäkelä", "ISO_IR 100"),
+        (("ISO 2022 IR 6", "ISO 2022 IR 100"), "Mäkelä", "ISO_IR 100"),
+        (("", "ISO 2022 IR 144"), "Иванов", "ISO_IR 144"),
+        (("ISO 2022 IR 100", "ISO 2022 IR 144"), "Иванов", "ISO_IR 144"),
+        (("ISO_IR 13",), "山田", "ISO_IR 192"),
+        (("ISO 2022 IR 13", "ISO 2022 IR 87"), "山田", "ISO_IR 192"),
+        (("ISO 2022 IR 149",), "김희중", "ISO_IR 192"),
+        (("ISO 2022 IR 58",), "王小东", "ISO_IR 192"),
+        (("GB18030",), "王小东", "GB18030"),
+        (("nobody knows it",), "Mäkelä", "nobody knows it"),
+    ],
+)
+def test_answers_are_written_in_a_set_that_names_all_its_letters(asked: tuple[str, ...], name: str, term: str) -> None:
+    chosen, codec = choose_set([name], asked)
+    assert chosen == term
+    assert decode(name.encode(codec), codecs_of((chosen,))) == name
+    assert not term.startswith("ISO 2022"), "no escape sequences are written"
