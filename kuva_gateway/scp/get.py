@@ -1,7 +1,8 @@
 """C-GET (PS3.4 C.4.3): what is asked for goes out on the association that asked, whose requestor is the SCP for it.
 
-Promises that each instance goes in the transfer syntax in which it is stored, on a context for which the requestor took
-the SCP role; that C-CANCEL stops after the sub-operation in hand; and that an asker who goes away ends the work.
+Promises that each instance goes in the transfer syntax in which it is stored, or an uncompressed one written anew in
+another, on a context for which the requestor took the SCP role; that C-CANCEL stops after the sub-operation in hand;
+and that an asker who goes away ends the work.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from time import monotonic
 
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.forward.call import Call, judge_break, judge_call
-from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION, Pair, split
+from kuva_gateway.forward.contexts import Pair, split
 from kuva_gateway.forward.outcome import Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.association import Association
@@ -22,11 +22,13 @@ from kuva_gateway.network.records import Response
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.scp.asked import Asked
 from kuva_gateway.scp.suboperations import (
+    KINDS_PER_ASSOCIATION,
     PENDING_AT_LEAST_EVERY,
     PENDING_EVERY,
     TornError,
     send,
     sending_contexts,
+    ways,
 )
 from kuva_gateway.spool.fetched import Fetched
 
@@ -100,7 +102,7 @@ class _Move:
     def _run(self) -> None:
         try:
             for page in self._asked.pages():
-                for group in split(page):
+                for group in split(page, KINDS_PER_ASSOCIATION):
                     for instance in group.instances:
                         if self.cancelled:
                             return
@@ -130,7 +132,7 @@ class _Move:
             if instance is None:
                 continue
             pair = (instance.sop_class, instance.transfer_syntax)
-            pairs = self._pairs | {pair} if len(self._pairs) < CONTEXTS_PER_ASSOCIATION else frozenset({pair})
+            pairs = self._pairs | {pair} if len(self._pairs) < KINDS_PER_ASSOCIATION else frozenset({pair})
             found = self._given_up or self._send(pairs if pair not in self._pairs else self._pairs, instance)
             counts.note(instance.sop_instance, found)
         counts.miss(fetch.missing(), fetch.why)
@@ -166,7 +168,8 @@ class _Move:
         association = self._association
         if association is None or not association.open or not pairs <= self._pairs:
             self._release()
-            association = self._association = self._call.associate([(one, (two,)) for one, two in sorted(pairs)])
+            proposed = dict.fromkeys((one, way) for one, stored in sorted(pairs) for way in ways(stored))
+            association = self._association = self._call.associate([(one, (way,)) for one, way in proposed])
             self._pairs = pairs
         return association
 

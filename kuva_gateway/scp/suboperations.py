@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from kuva_gateway.dicom import statuses, syntaxes
 from kuva_gateway.dicom.amending import AmendingError
 from kuva_gateway.dicom.header import HeaderError
+from kuva_gateway.dicom.reencoding import ReencodingError
 from kuva_gateway.errors import DamageError, GatewayError
 from kuva_gateway.forward import outcome
-from kuva_gateway.forward.contexts import Pair
+from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION, Pair, others
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.forward.outgoing import OpenFile, Sendable, open_outgoing
 from kuva_gateway.network.association import Association
@@ -25,6 +26,9 @@ PENDING_EVERY = 0.5
 """Seconds between pending responses while the counts change."""
 PENDING_AT_LEAST_EVERY = 4.0
 """Seconds after which the asker hears that the gateway is still at it, whatever it does."""
+
+KINDS_PER_ASSOCIATION = CONTEXTS_PER_ASSOCIATION // 3
+"""Kinds of instances for one association: each is proposed as it is stored, and in up to two other ways."""
 
 _MOST_FAILED = 65_534 - 1
 """Bytes of Failed SOP Instance UID List at most: its length has 16 bits in explicit VR (PS3.5 7.1.2)."""
@@ -147,6 +151,11 @@ def sending_contexts(association: Association) -> dict[Pair, AcceptedContext]:
     return {(one.abstract_syntax, one.transfer_syntax): one for one in association.contexts.values() if one.scu}
 
 
+def ways(stored: str) -> tuple[str, ...]:
+    """The transfer syntaxes in which an instance may go that is stored in ``stored``, the best first."""
+    return (stored, *others(stored, decompress=False))
+
+
 def send(
     association: Association,
     contexts: Mapping[Pair, AcceptedContext],
@@ -156,9 +165,10 @@ def send(
     priority: int = 0,
     originator: tuple[str, int] | None = None,
 ) -> Outcome:
-    """One sub-operation: C-STORE in the transfer syntax in which the instance is stored.
+    """One sub-operation: C-STORE in the transfer syntax in which the instance is stored, or written anew.
 
-    ``originator`` is the AE title that asked for a C-MOVE and its Message ID (PS3.7 9.1.1.1).
+    What was agreed on decides: uncompressed data sets may go in another uncompressed syntax, compressed ones only as
+    they are. ``originator`` is the AE title that asked for a C-MOVE and its Message ID (PS3.7 9.1.1.1).
 
     Raises
     ------
@@ -167,15 +177,15 @@ def send(
     TornError
         The file broke off while it was being sent.
     """
-    context = contexts.get((instance.sop_class, instance.transfer_syntax))
-    if context is None:
+    into = next((way for way in ways(instance.transfer_syntax) if (instance.sop_class, way) in contexts), None)
+    if into is None:
         return outcome.context_rejected(instance.sop_class, instance.transfer_syntax)
     title, message_id = originator if originator is not None else ("", None)
     try:
-        with open_outgoing(open_file, instance) as data:
+        with open_outgoing(open_file, instance, into) as data:
             try:
                 answer = association.store(
-                    context,
+                    contexts[instance.sop_class, into],
                     sop_class=instance.sop_class,
                     sop_instance=instance.sop_instance,
                     data=data,
@@ -185,6 +195,8 @@ def send(
                 )
             except (DamageError, OSError) as error:
                 raise TornError(_unreadable(error)) from error
+    except ReencodingError as error:
+        return outcome.not_reencoded(str(error))
     except (AmendingError, HeaderError, DamageError, OSError) as error:
         return _unreadable(error)
     return outcome.classify(answer.status, answer.comment, answer.offending)

@@ -22,6 +22,7 @@ from kuva_gateway.network.sending import FileSlice, Part
 from kuva_gateway.scp import move, suboperations
 from kuva_gateway.scp.suboperations import Counts
 from tests.support import wait_until
+from tests.unit.catalog.making import HETU
 from tests.unit.forward.archive import Archive, Script, running
 from tests.unit.network.peers import RawPeer, p_data, pdv
 from tests.unit.scp.conftest import CT, EXPLICIT, IMPLICIT
@@ -57,13 +58,14 @@ class Answer:
 class Asker(RawPeer):
     """A modality that writes its own bytes: context 1 is the retrieval's, 3 is CT in explicit little endian."""
 
-    def __init__(self, gateway: Querying, model: str) -> None:
+    def __init__(self, gateway: Querying, model: str, syntaxes: tuple[str, ...] = (IMPLICIT, EXPLICIT)) -> None:
         super().__init__(gateway.port)
+        self.data: list[bytes] = []
         self._waiting: deque[Answer] = deque()
         self.received: list[str] = []
         contexts = [
             ProposedContext(id=1, abstract_syntax=model, transfer_syntaxes=(EXPLICIT,)),
-            ProposedContext(id=3, abstract_syntax=CT, transfer_syntaxes=(IMPLICIT, EXPLICIT)),
+            ProposedContext(id=3, abstract_syntax=CT, transfer_syntaxes=syntaxes),
         ]
         self.send(
             request_bytes(
@@ -114,6 +116,7 @@ class Asker(RawPeer):
         command, data = self._message()
         if command.field == commands.C_STORE_RQ:
             self.received.append(command.affected_instance)
+            self.data.append(data)
             told = Command(
                 field=commands.C_STORE_RSP,
                 responded_to=command.message_id,
@@ -225,8 +228,8 @@ def test_a_file_that_breaks_off_ends_a_get_and_costs_a_move_one_instance(
     real = suboperations.open_outgoing
 
     @contextmanager
-    def torn(open_file: OpenFile, instance: Sendable) -> Iterator[Sequence[Part]]:
-        with real(open_file, instance) as (whole,):
+    def torn(open_file: OpenFile, instance: Sendable, into: str) -> Iterator[Sequence[Part]]:
+        with real(open_file, instance, into) as (whole,):
             assert isinstance(whole, FileSlice)
             more = 1000 if instance.sop_instance == "1.2.1.1.2" else 0
             yield (replace(whole, length=whole.length + more),)
@@ -257,6 +260,36 @@ def test_what_was_not_negotiated_fails_with_the_reason(house: House) -> None:
         final = asker.answers()[-1]
     assert (final.status, final.counts) == (ALL_FAILED, (None, 0, 2, 0))
     assert final.command.error_comment.startswith("2 failed: context presentation context not accepted")
+
+
+@pytest.mark.parametrize("accepted", [IMPLICIT, EXPLICIT])
+def test_a_destination_gets_uncompressed_images_in_the_syntax_that_it_takes(house: House, accepted: str) -> None:
+    house.script.syntaxes = [accepted]
+    with ExitStack() as stack:
+        other = stack.enter_context(running(house.script))
+        callee = {"ARCHIVE": _call(other.port)}.get
+        gateway = stack.enter_context(querying(house.gateway.hospital.spool.root / "x", allow=("move",), callee=callee))
+        gateway.hospital.send("1.2.1", 2)
+        asker = stack.enter_context(Asker(gateway, STUDY_MOVE))
+        asker.move(StudyInstanceUID="1.2.1")
+        final = asker.answers()[-1]
+    assert (final.status, final.counts) == (SUCCESS, (None, 2, 0, 0))
+    assert {syntax for _, syntax, _ in other.stored} == {accepted}
+    read = [read_dataset(BytesIO(other.data[uid]), accepted == IMPLICIT, True) for uid in other.instances]
+    assert [(one.SOPInstanceUID, one.PatientID, one.StudyDescription) for one in read] == [
+        (f"1.2.1.1.{number}", HETU, "GD1AD Thorax TT") for number in (1, 2)
+    ]
+    assert other.associations == 1
+
+
+def test_an_asker_of_implicit_little_endian_alone_gets_what_is_stored_in_explicit(house: House) -> None:
+    with Asker(house.gateway, STUDY_GET, syntaxes=(IMPLICIT,)) as asker:
+        asker.get(StudyInstanceUID="1.2.1")
+        final = asker.answers()[-1]
+        assert asker.received == [f"1.2.1.1.{number}" for number in range(1, 5)]
+    assert (final.status, final.counts) == (SUCCESS, (None, 4, 0, 0))
+    read = [read_dataset(BytesIO(data), True, True) for data in asker.data]
+    assert [one.SOPInstanceUID for one in read] == asker.received
 
 
 def _call(port: int) -> Call:
