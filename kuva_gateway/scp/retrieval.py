@@ -157,6 +157,14 @@ class Retrieval:
             if asked.fetch is not None:
                 asked.fetch.stop()
             self._tell(association, asked, call)
+            for sop_instance, why in asked.counts.damaged:
+                self._log.error(
+                    "a stored image cannot be sent",
+                    association=association.id,
+                    sop_instance=sop_instance,
+                    why=why,
+                    remedy="kuva-gateway spool verify; then have its sender send it again",
+                )
             self._log.info(
                 "retrieval",
                 association=association.id,

@@ -27,6 +27,8 @@ PENDING_EVERY = 0.5
 PENDING_AT_LEAST_EVERY = 4.0
 """Seconds after which the asker hears that the gateway is still at it, whatever it does."""
 
+DAMAGED_TOLD = 20
+"""Damaged instances of one request that are told one by one."""
 KINDS_PER_ASSOCIATION = CONTEXTS_PER_ASSOCIATION // 3
 """Kinds of instances for one association: each is proposed as it is stored, and in up to two other ways."""
 
@@ -37,13 +39,17 @@ _FAILED_LIST = 0x0008, 0x0058
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """How far a request is. ``why`` is the first failure's reason, for the comment and for the log."""
+    """How far a request is. ``why`` is the first failure's reason, for the comment and for the log.
+
+    ``damaged``: the first instances whose stored files cannot be sent, and why.
+    """
 
     total: int
     completed: int = 0
     failed: int = 0
     warning: int = 0
     why: str = ""
+    damaged: list[tuple[str, str]] = field(default_factory=list)
     _failed_uids: list[str] = field(default_factory=list)
     _failed_bytes: int = 0
 
@@ -72,6 +78,8 @@ class Counts:
             self.failed += 1
             self.list_failed(sop_instance)
             self.why = self.why or f"{found.code} {found.meaning}"
+            if found.code == outcome.UNREADABLE and len(self.damaged) < DAMAGED_TOLD:
+                self.damaged.append((sop_instance, found.comment))
 
     def miss(self, sop_instances: Sequence[str], why: str) -> None:
         """These could not be fetched."""

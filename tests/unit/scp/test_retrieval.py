@@ -219,6 +219,9 @@ def test_an_instance_whose_file_is_gone_fails_alone(house: House) -> None:
         final = asker.answers()[-1]
         assert (final.status, final.counts) == (SOME_FAILED, (None, 3, 1, 0))
         assert set(final.failed_uids) | set(asker.received) == {f"1.2.1.1.{number}" for number in range(1, 5)}
+    [line] = wait_until(lambda: house.gateway.log.of("a stored image cannot be sent"), what="the log line")
+    assert [line["sop_instance"]] == final.failed_uids
+    assert "spool verify" in line["remedy"]
 
 
 def test_a_file_that_breaks_off_ends_a_get_and_costs_a_move_one_instance(
