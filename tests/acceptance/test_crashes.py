@@ -18,6 +18,8 @@ from tests.stand_in import StandIn
 from tests.studies import load_files, make_study
 from tests.support import dcmtk_environment, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 SUCCESS = "Received Store Response (Success)"
 
 
@@ -54,7 +56,6 @@ class Sender:
         self.process.wait()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
@@ -145,12 +146,10 @@ def receive_while_locked(pair: Pair, seconds: float) -> None:
     assert set(during.sop_instance_uids) <= set(archive.digests)
 
 
-@pytest.mark.slow
 def test_receiving_goes_on_while_the_database_is_locked(pair: Pair) -> None:
     receive_while_locked(pair, 8)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_receiving_goes_on_while_the_database_is_locked_for_a_minute(pair: Pair) -> None:
     receive_while_locked(pair, 60)
