@@ -64,7 +64,12 @@ _ESCAPES = {
 _KEEPS_ITS_ESCAPE = frozenset({"iso2022_jp", "iso2022_jp_2"})
 _TERM = re.compile(r"ISO.(2022.)?IR.?(\d+)")
 _PARTS = re.compile(rb"\x1b?[^\x1b]+|\x1b")
-_LINE_ENDS = re.compile(rb"[\t\n\f\r]")
+_ENDS = {
+    "line": re.compile(rb"[\t\n\f\r]"),
+    "value": re.compile(rb"[\t\n\f\r\\]"),
+    "name": re.compile(rb"[\t\n\f\r\\^=]"),
+}
+"""What brings the initial set back without an escape sequence, by the kind of text (PS3.5 6.1.2.5.3)."""
 _PADDING = "\0 "
 
 DEFAULT: tuple[str, ...] = (_LATIN_1,)
@@ -93,15 +98,19 @@ def _codec(term: str) -> str:
     return _SINGLE_BYTE.get(number) or _EXTENSIONS.get(number) or ("utf-8" if number == "192" else _LATIN_1)
 
 
-def decode(value: bytes, codecs: tuple[str, ...]) -> str:
-    """``value`` as text, padding and all; see the promises at the head of this file."""
+def decode(value: bytes, codecs: tuple[str, ...], ends: str = "line") -> str:
+    """``value`` as text, padding and all; see the promises at the head of this file.
+
+    ``ends``: where the initial set comes back by itself. ``line`` (ST, LT, UT): at a line's end; ``value`` (SH, LO,
+    UC): between values too; ``name`` (PN): between components and groups as well.
+    """
     if b"\x1b" not in value:
         return value.decode(codecs[0], "replace")
-    return "".join(_decode_part(part, codecs) for part in _PARTS.findall(value))
+    return "".join(_decode_part(part, codecs, _ENDS[ends]) for part in _PARTS.findall(value))
 
 
-def _decode_part(part: bytes, codecs: tuple[str, ...]) -> str:
-    """One stretch between escape sequences; a line's end inside it brings the initial set back (PS3.5 6.1.2.5.3)."""
+def _decode_part(part: bytes, codecs: tuple[str, ...], ends: re.Pattern[bytes]) -> str:
+    """One stretch between escape sequences."""
     escape = part[: 4 if part.startswith((b"\x1b$(", b"\x1b$)")) else 3]
     codec = _ESCAPES.get(escape)
     if codec is None or (codec not in codecs and codec != _LATIN_1):
@@ -109,7 +118,7 @@ def _decode_part(part: bytes, codecs: tuple[str, ...]) -> str:
     if codec in _KEEPS_ITS_ESCAPE:
         return part.decode(codec, "replace")
     body = part[len(escape) :]
-    end = _LINE_ENDS.search(body)
+    end = ends.search(body)
     if end is None:
         return body.decode(codec, "replace")
     return body[: end.start()].decode(codec, "replace") + body[end.start() :].decode(codecs[0], "replace")
@@ -118,7 +127,7 @@ def _decode_part(part: bytes, codecs: tuple[str, ...]) -> str:
 def text(value: bytes, codecs: tuple[str, ...]) -> str:
     """A text element's value (SH, LO, UC): decoded, each of its values without trailing padding, backslashes kept."""
     plain = value.isascii() and b"\x1b" not in value
-    decoded = (value.decode("ascii") if plain else decode(value, codecs)).rstrip(_PADDING)
+    decoded = (value.decode("ascii") if plain else decode(value, codecs, "value")).rstrip(_PADDING)
     if "\\" in decoded:
         decoded = "\\".join(one.rstrip(_PADDING) for one in decoded.split("\\"))
     return clean(decoded)
@@ -138,7 +147,7 @@ def number_string(value: bytes) -> str:
 
 def person_name(value: bytes, codecs: tuple[str, ...]) -> str:
     """A PN value, its component groups as they stand; only padding and empty groups at the end are removed."""
-    decoded = decode(value.rstrip(b"\0 "), codecs)
+    decoded = decode(value.rstrip(b"\0 "), codecs, "name")
     if "\\" not in decoded:
         return clean(decoded.rstrip("="))
     return clean("\\".join(name.rstrip("=") for name in decoded.split("\\")))

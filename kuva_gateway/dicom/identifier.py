@@ -33,7 +33,8 @@ from kuva_gateway.errors import GatewayError
 Value: TypeAlias = "str | tuple[Mapping[int, Value], ...]"
 """A key's value: decoded text, or a sequence's items. "" and () are universal (PS3.4 C.2.2.2.3)."""
 
-_TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UC", "UT", "PN"})
+_TEXT_VRS = {"SH": "value", "LO": "value", "UC": "value", "PN": "name", "ST": "line", "LT": "line", "UT": "line"}
+"""VRs in the Specific Character Set, and where its initial set comes back (:func:`charsets.decode`)."""
 _DROPPED = frozenset({LEVEL, CHARACTER_SET})
 _LONGEST_CHARACTER_SET = 256
 """Bytes of Specific Character Set that are looked at; its VR allows 16 in each of a few values."""
@@ -179,6 +180,6 @@ def _keys(elements: Items, terms: tuple[str, ...], codecs: tuple[str, ...]) -> t
         if not isinstance(value, bytes):
             found[tag] = tuple(_keys(item, terms, codecs)[0] for item in value)
         elif tag & 0xFFFF:  # group lengths say nothing
-            text = decode(value, codecs) if vr in _TEXT_VRS else code_string(value)
+            text = decode(value, codecs, _TEXT_VRS[vr]) if vr in _TEXT_VRS else code_string(value)
             found[tag] = clean("\\".join(one.strip("\0 ") for one in text.split("\\")))
     return found, terms

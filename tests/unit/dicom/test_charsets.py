@@ -82,6 +82,14 @@ def test_a_line_end_brings_the_first_set_back() -> None:
     assert decode(b"\x1b-L\xbb\r\n\xe4", codecs) == "Л\r\nä"
 
 
+def test_the_end_of_a_value_or_of_a_names_part_brings_the_first_set_back() -> None:
+    """PS3.5 6.1.2.5.3; what ends a value or a part in one VR is a letter in another."""
+    codecs = codecs_of(("ISO 2022 IR 100", "ISO 2022 IR 144"))
+    assert person_name(b"\x1b-L\xbb^\xe4=\x1b-L\xbb=\xe4\\\x1b-L\xbb\\\xe4", codecs) == "Л^ä=Л=ä\\Л\\ä"
+    assert text(b"\x1b-L\xbb^\xbb=\xbb\\\xe4", codecs) == "Л^Л=Л\\ä"
+    assert decode(b"\x1b-L\xbb\\\xbb", codecs) == "Л\\Л"
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(b"A \0", "A"), (b" A ", " A"), (b"A \\B \\ C", "A\\B\\ C"), (b"A\0B\0", "A\ufffdB"), (b"", ""), (b"\0\0", "")],
