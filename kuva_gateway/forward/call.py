@@ -13,6 +13,7 @@ from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.network import errors
 from kuva_gateway.network.commands import Command
+from kuva_gateway.network.opening import Opening
 from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.records import ProposedContext, Role, Target
 from kuva_gateway.network.requestor import RequestorAssociation, connect
@@ -42,8 +43,11 @@ class Call:
         *,
         roles: Mapping[str, Role] | None = None,
         on_event: OnEvent | None = None,
+        opening: Opening | None = None,
     ) -> RequestorAssociation:
         """Open an association that proposes ``contexts``: at most 128 of (abstract syntax, transfer syntaxes).
+
+        ``opening`` lets another thread end it before it is open.
 
         Raises
         ------
@@ -67,6 +71,7 @@ class Call:
             timers=self.timers,
             limits=self.limits,
             on_event=on_event,
+            opening=opening,
         )
         association.pace = self.pace
         return association

@@ -20,6 +20,7 @@ from kuva_gateway.network.errors import (
     Aborted,
     AssociationRejected,
     CannotConnect,
+    ConnectionLost,
     NetworkError,
     ProtocolViolation,
     Stopped,
@@ -27,6 +28,7 @@ from kuva_gateway.network.errors import (
     TlsFailed,
 )
 from kuva_gateway.network.negotiation import agree_as_requestor, read_items, request_bytes
+from kuva_gateway.network.opening import LOOK_EVERY, Opening
 from kuva_gateway.network.records import AcceptedContext, ProposedContext, Role, Target
 from kuva_gateway.network.sending import Part
 from kuva_gateway.network.stream import PduStream
@@ -57,6 +59,12 @@ class RequestorAssociation(Association):
     def open(self) -> bool:
         """Whether requests can still be sent."""
         return not self.over
+
+    def ended_meanwhile(self) -> bool:
+        """Whether the peer ended the association while nothing was asked of it; its release is answered then."""
+        if not self.over and self.input_waits():
+            self._broken(self.abort_that_waits() or ConnectionLost(phase="idle"))
+        return self.over
 
     def wait_event(self, timeout: float, on_event: OnEvent | None = None) -> bool:
         """Answer one N-EVENT-REPORT with ``on_event`` (or the callable given at connect); False after ``timeout`` s.
@@ -165,11 +173,16 @@ def connect(
     timers: Timers | None = None,
     limits: Limits | None = None,
     on_event: OnEvent | None = None,
+    opening: Opening | None = None,
 ) -> RequestorAssociation:
     """Open an association with ``target``; ``extended`` proposes application information per SOP class.
 
+    ``opening`` lets another thread end it before it is open.
+
     Raises
     ------
+    Stopped
+        ``opening`` was stopped.
     AssociationRejected
         The peer does not want us (PS3.8 9.3.4).
     NoAnswer
@@ -178,23 +191,24 @@ def connect(
         The peer hung up, aborted or answered nonsense.
     """
     timers, limits, roles = timers or Timers(), limits or Limits(), roles or {}
-    transport = _open(target, timers)
-    stream = PduStream(transport, limits)
-    try:
-        return _associate(transport, stream, target, contexts, roles, extended or {}, timers, limits, on_event)
-    except NetworkError as error:
-        stream.release()
-        if isinstance(error, ProtocolViolation | TimedOut):
-            _farewell(transport, error, timers)
-        transport.close()
-        raise
-    except BaseException:
-        transport.close()
-        raise
+    with opening or Opening() as watched:
+        transport = _open(target, timers, watched)
+        stream = PduStream(transport, limits)
+        try:
+            return _associate(transport, stream, target, contexts, roles, extended or {}, timers, limits, on_event)
+        except NetworkError as error:
+            stream.release()
+            if isinstance(error, ProtocolViolation | TimedOut):
+                _farewell(transport, error, timers)
+            transport.close()
+            raise
+        except BaseException:
+            transport.close()
+            raise
 
 
-def _open(target: Target, timers: Timers) -> Transport:
-    connection = _connect(target, Allowance("connect", timers.connect))
+def _open(target: Target, timers: Timers, opening: Opening) -> Transport:
+    connection = _connect(target, Allowance("connect", timers.connect), opening)
     # Bytes that nobody acknowledges: the kernel gives up (RFC 5482) where we do not, because we wait for an answer.
     unacknowledged = max(1, round(timers.send_stall * _KERNELS_PATIENCE * 1000))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unacknowledged)
@@ -209,6 +223,7 @@ def _open(target: Target, timers: Timers) -> Transport:
         raise TlsFailed(f"TLS could not be started: {type(error).__name__}") from None
     transport = TlsTransport(wrapped)
     try:
+        opening.watch(wrapped)
         transport.handshake(Allowance("handshake", timers.handshake))
     except BaseException:
         transport.close()
@@ -216,7 +231,7 @@ def _open(target: Target, timers: Timers) -> Transport:
     return transport
 
 
-def _connect(target: Target, allowance: Allowance) -> socket.socket:
+def _connect(target: Target, allowance: Allowance, opening: Opening) -> socket.socket:
     """A TCP connection to the first address that takes one; the resolver's own time limits apply to the name."""
     try:
         addresses = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
@@ -228,7 +243,8 @@ def _connect(target: Target, allowance: Allowance) -> socket.socket:
         connection: socket.socket | None = None
         try:
             connection = socket.socket(family, kind, protocol)
-            failure = _try_address(connection, address, allowance)
+            opening.watch(connection)
+            failure = _try_address(connection, address, allowance, opening)
             if not failure:
                 set_options(connection)
                 return connection
@@ -243,15 +259,16 @@ def _connect(target: Target, allowance: Allowance) -> socket.socket:
     raise CannotConnect(f"cannot connect to {target.host} port {target.port}: {failure}")
 
 
-def _try_address(connection: socket.socket, address: object, allowance: Allowance) -> str:
+def _try_address(connection: socket.socket, address: object, allowance: Allowance, opening: Opening) -> str:
     """Connect within what is left; "" or why not."""
     connection.setblocking(False)
     code = connection.connect_ex(address)  # type: ignore[arg-type]
     if code == errno.EINPROGRESS:
         poll = select.poll()
         poll.register(connection, select.POLLOUT)
-        while not poll.poll(ceil(allowance.remaining() * 1000)):
-            pass
+        while not poll.poll(ceil(min(allowance.remaining(), LOOK_EVERY) * 1000)):
+            opening.check()
+        opening.check()
         code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return os.strerror(code) if code else ""
 

@@ -18,6 +18,7 @@ from kuva_gateway.forward.outcome import Outcome, Scope
 from kuva_gateway.forward.outgoing import Sendable
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.errors import NetworkError
+from kuva_gateway.network.opening import Opening
 from kuva_gateway.network.records import Response
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.scp.asked import Asked
@@ -77,6 +78,7 @@ class _Move:
         self._originator = originator
         self._pairs: frozenset[Pair] = frozenset()
         self._association: RequestorAssociation | None = None
+        self._opening = Opening()
         self._breaks = 0
         self._given_up: Outcome | None = None
         self._aborting = False
@@ -87,13 +89,15 @@ class _Move:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stop after the sub-operation in hand."""
+        """Stop after the sub-operation in hand; a destination that does not answer our call is not waited for."""
         self.cancelled = True
+        self._opening.stop()
 
     def stop(self) -> None:
         """Return when nothing is under way any more: nobody listens to the counts."""
         if not self.over.is_set():
-            self.cancelled = self._aborting = True
+            self._aborting = True
+            self.cancel()
             association = self._association
             if association is not None:
                 association.abort("who asked for it has gone")
@@ -103,13 +107,10 @@ class _Move:
         try:
             for page in self._asked.pages():
                 for group in split(page, KINDS_PER_ASSOCIATION):
+                    pairs = frozenset(group.pairs)
                     for instance in group.instances:
-                        if self.cancelled:
+                        if not self._sub_operation(pairs, instance):
                             return
-                        if self._given_up is None:
-                            self._asked.counts.note(instance.sop_instance, self._send(frozenset(group.pairs), instance))
-                        else:
-                            self._asked.counts.note(instance.sop_instance, self._given_up)
                 if self._given_up is not None and not self._asked.counts.lists_more:
                     break
             self._pass_on()
@@ -133,43 +134,65 @@ class _Move:
                 continue
             pair = (instance.sop_class, instance.transfer_syntax)
             pairs = self._pairs | {pair} if len(self._pairs) < KINDS_PER_ASSOCIATION else frozenset({pair})
-            found = self._given_up or self._send(pairs if pair not in self._pairs else self._pairs, instance)
-            counts.note(instance.sop_instance, found)
+            if not self._sub_operation(pairs if pair not in self._pairs else self._pairs, instance):
+                return
         counts.miss(fetch.missing(), fetch.why)
 
-    def _send(self, pairs: frozenset[Pair], instance: Sendable) -> Outcome:
-        """One sub-operation, on the association at hand or a new one."""
+    def _sub_operation(self, pairs: frozenset[Pair], instance: Sendable) -> bool:
+        """Send and count; False: cancelled before it was sent, so it remains."""
+        found = None if self.cancelled else self._given_up or self._send(pairs, instance)
+        if found is not None:
+            self._asked.counts.note(instance.sop_instance, found)
+        return found is not None
+
+    def _send(self, pairs: frozenset[Pair], instance: Sendable) -> Outcome | None:
+        """One sub-operation, on the association at hand or a new one; None: cancelled before it was sent.
+
+        What was not sent whole when the association ended goes once more, on a new one.
+        """
+        again = False
+        while True:
+            try:
+                association = self._associated(pairs)
+            except NetworkError as error:
+                return None if self.cancelled else self._give_up(judge_call(error))
+            if self._aborting:
+                association.abort()
+            try:
+                found = self._store(association, instance)
+            except NetworkError as error:
+                broken = self._broken(judge_break(error))
+                if error.sent or again or self._given_up is not None:
+                    return broken
+                again = True
+                continue
+            except TornError as torn:
+                return self._broken(torn.outcome)
+            if found.scope is Scope.DESTINATION and not found.stored:
+                return self._give_up(found)
+            return found
+
+    def _store(self, association: RequestorAssociation, instance: Sendable) -> Outcome:
         fetch = self._asked.fetch
         open_file = fetch.open_file if fetch is not None and isinstance(instance, Fetched) else self._asked.open_file
-        try:
-            association = self._associated(pairs)
-        except NetworkError as error:
-            return self._give_up(judge_call(error))
-        if self._aborting:
-            association.abort()
-        try:
-            found = send(
-                association,
-                sending_contexts(association),
-                instance,
-                open_file=open_file,
-                priority=self._asked.priority,
-                originator=self._originator,
-            )
-        except NetworkError as error:
-            return self._broken(judge_break(error))
-        except TornError as torn:
-            return self._broken(torn.outcome)
-        if found.scope is Scope.DESTINATION and not found.stored:
-            return self._give_up(found)
-        return found
+        return send(
+            association,
+            sending_contexts(association),
+            instance,
+            open_file=open_file,
+            priority=self._asked.priority,
+            originator=self._originator,
+        )
 
     def _associated(self, pairs: frozenset[Pair]) -> RequestorAssociation:
+        """The association at hand, unless it has ended (destinations close idle ones) or takes other kinds."""
         association = self._association
-        if association is None or not association.open or not pairs <= self._pairs:
+        if association is None or association.ended_meanwhile() or not pairs <= self._pairs:
             self._release()
             proposed = dict.fromkeys((one, way) for one, stored in sorted(pairs) for way in ways(stored))
-            association = self._association = self._call.associate([(one, (way,)) for one, way in proposed])
+            association = self._association = self._call.associate(
+                [(one, (way,)) for one, way in proposed], opening=self._opening
+            )
             self._pairs = pairs
         return association
 

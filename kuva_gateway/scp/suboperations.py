@@ -32,6 +32,8 @@ DAMAGED_TOLD = 20
 KINDS_PER_ASSOCIATION = CONTEXTS_PER_ASSOCIATION // 3
 """Kinds of instances for one association: each is proposed as it is stored, and in up to two other ways."""
 
+_MOST_COUNTED = 65_535
+"""What a count can say (US, PS3.7 table 9.3-10): more is told as so many, and the log has the number."""
 _MOST_FAILED = 65_534 - 1
 """Bytes of Failed SOP Instance UID List at most: its length has 16 bits in explicit VR (PS3.5 7.1.2)."""
 _FAILED_LIST = 0x0008, 0x0058
@@ -106,10 +108,10 @@ class Counts:
         completed, failed, warning = self.completed, self.failed, self.warning
         return Response(
             status=statuses.PENDING,
-            remaining=max(0, self.total - completed - failed - warning),
-            completed=completed,
-            failed=failed,
-            warning=warning,
+            remaining=_told(max(0, self.total - completed - failed - warning)),
+            completed=_told(completed),
+            failed=_told(failed),
+            warning=_told(warning),
         )
 
     def final(self, transfer_syntax: str, *, cancelled: bool) -> Response:
@@ -129,10 +131,10 @@ class Counts:
             status=status,
             comment=statuses.comment(f"{self.failed} failed: {self.why}") if self.failed else "",
             data_set=None if status == statuses.SUCCESS else self._list(transfer_syntax),
-            remaining=self.remaining if cancelled else None,
-            completed=self.completed,
-            failed=self.failed,
-            warning=self.warning,
+            remaining=_told(self.remaining) if cancelled else None,
+            completed=_told(self.completed),
+            failed=_told(self.failed),
+            warning=_told(self.warning),
         )
 
     def _list(self, transfer_syntax: str) -> bytes:
@@ -144,6 +146,10 @@ class Counts:
         if syntaxes.is_implicit(transfer_syntax):
             return tag + struct.pack("<L", len(value)) + value
         return tag + b"UI" + struct.pack(f"{order}H", len(value)) + value
+
+
+def _told(count: int) -> int:
+    return min(count, _MOST_COUNTED)
 
 
 class TornError(GatewayError):
