@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +19,7 @@ from kuva_gateway.cli.studies import STATES
 from kuva_gateway.config.model import Configuration, Destination, Peer
 from kuva_gateway.monitoring.families import FAMILIES, full_name
 from tests.studies import load_script
-from tests.support import ROOT
+from tests.support import ROOT, skip_or_fail
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
 CONFIG = (ROOT / "conf" / "kuva-gateway.yaml").read_text(encoding="utf-8")
@@ -118,6 +120,54 @@ def test_the_page_of_states_is_the_one_that_the_tables_give() -> None:
 def test_the_page_of_answers_is_the_one_that_the_tables_give() -> None:
     page = (ROOT / "docs" / "answers.rst").read_text(encoding="utf-8")
     assert page == load_script("make_answers_doc").render(), "run scripts/make-answers-doc"
+
+
+def test_the_page_of_settings_is_the_one_that_the_model_and_the_shipped_file_give() -> None:
+    page = (ROOT / "docs" / "configuration.rst").read_text(encoding="utf-8")
+    assert page == load_script("make_configuration_doc").render(), "run scripts/make-configuration-doc"
+
+
+def test_every_key_of_the_model_is_in_the_page_of_settings() -> None:
+    page = (ROOT / "docs" / "configuration.rst").read_text(encoding="utf-8")
+    model = Configuration(environment="test").model_dump(mode="json")
+    named = set(re.findall(r"^``([a-z_.]+)``: ", page, re.MULTILINE))
+    brief = set(re.findall(r"^ +- ``([a-z_]+)``: ", page, re.MULTILINE))
+    for key in keys(model):
+        inside = any(one.startswith(f"{key}.") for one in named)
+        assert key in named or inside or key.rpartition(".")[2] in brief or f"\n{key}\n===" in page, key
+    for entry, fields in (("peers", Peer.model_fields), ("destinations", Destination.model_fields)):
+        for key in fields:
+            assert f"{entry}.{key}" in named or f"{entry}.{key}.associations" in named, f"{entry}.{key}"
+
+
+def test_a_key_without_a_comment_is_a_fault_of_the_page_of_settings() -> None:
+    writer = load_script("make_configuration_doc")
+    page = writer.Page()
+    del page.comments.sections["drain_timeout"]
+    with pytest.raises(writer.Undescribed, match="drain_timeout"):
+        page.render()
+
+
+@pytest.mark.slow
+def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
+    if importlib.util.find_spec("sphinx") is None:
+        skip_or_fail("Sphinx is not here (pip install '.[docs]')")
+    options = ["-q", "-n", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "read")]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    front = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.rst"):
+        name = page.relative_to(ROOT / "docs").with_suffix(".html")
+        assert (tmp_path / "site" / name).is_file(), name
+        assert str(name) in front, f"{name} is not in the index"
+    metrics = (tmp_path / "site" / "configuration.html").read_text(encoding="utf-8")
+    assert 'href="reload.html"' in metrics, "what names a page is no link"
 
 
 def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
