@@ -9,6 +9,7 @@ only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import os
 import shutil
@@ -24,12 +25,15 @@ from typing import Any
 from gateway_process import Gateway, GaveUpError, children, wait
 from soak_day import IMAGES_PER_STUDY, Arrivals
 
+from kuva_gateway.catalog.database import KEPT
+
 PEERS = 20
 EVERY = 1.0  # seconds between samples
 WARM_UP, SETTLING = 30.0, 3.0  # seconds at most, and seconds at rest afterwards
 MEMORY_SLACK = 16 << 20  # bytes by which the level may grow: pools, the allocator's own arenas
 MEMORY_PER_IMAGE = 40  # bytes an image may cost for ever: SQLite's page cache on its way to its bound
 THREAD_SLACK, DESCRIPTOR_SLACK = 2, 4
+CATALOG_DESCRIPTORS = 3 * KEPT  # a connection has the database, its write-ahead log and that one's index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,9 @@ class Sample:
     """Bytes of all processes together."""
     threads: int
     descriptors: int
+    """All but the catalog's."""
+    catalog: int
+    """Descriptors of the catalog's files: its pool of connections grows with those who ask at once, to a bound."""
     pending: int
     """Acknowledged images that are not catalogued yet."""
 
@@ -50,20 +57,33 @@ def look(gateway: Gateway, seconds: float, stored: int) -> Sample:
     """Sample now."""
     assert gateway.process is not None
     pids = [gateway.process.pid, *children(gateway.process.pid)]
-    resident = threads = descriptors = 0
+    resident = threads = descriptors = catalog = 0
     for pid in pids:
         process = Path(f"/proc/{pid}")
         resident += int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         threads += len(list((process / "task").iterdir()))
-        descriptors += len(list((process / "fd").iterdir()))
+        opened = targets(process / "fd")
+        of_catalog = sum("/catalog.sqlite" in target for target in opened)
+        catalog += of_catalog
+        descriptors += len(opened) - of_catalog
     return Sample(
         seconds=round(seconds, 1),
         stored=stored,
         resident=resident,
         threads=threads,
         descriptors=descriptors,
+        catalog=catalog,
         pending=gateway.pending(),
     )
+
+
+def targets(folder: Path) -> list[str]:
+    """What a process's descriptors lead to; one that was closed in between is none."""
+    found = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(folder / name))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +111,8 @@ class Soaked:
             grown = getattr(self.after, name) - getattr(self.before, name)
             if grown > slack:
                 found.append(f"{grown:.0f} {name} more at rest after the day than before it")
+        if self.after.catalog > CATALOG_DESCRIPTORS:
+            found.append(f"{self.after.catalog} descriptors of the catalog's at rest")
         if self.after.pending:
             found.append(f"{self.after.pending} images wait for the catalog after the day")
         if self.catalogued != self.after.stored:
@@ -106,7 +128,7 @@ class Soaked:
             + ", ".join(f"{count} {kind}" for kind, count in sorted(self.associations.items())),
             f"{'':>12} {'at rest':>9} {'begin':>9} {'most':>9} {'end':>9} {'at rest':>9}   per 100,000 images",
         ]
-        for name, unit in (("resident", 2**20), ("threads", 1), ("descriptors", 1), ("pending", 1)):
+        for name, unit in (("resident", 2**20), ("threads", 1), ("descriptors", 1), ("catalog", 1), ("pending", 1)):
             values = [getattr(sample, name) / unit for sample in (self.before, first, last, self.after)]
             most = max(getattr(sample, name) for sample in self.under_load) / unit
             begin, end = values[1:3]

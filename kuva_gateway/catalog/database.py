@@ -5,7 +5,8 @@ It promises one writer at a time on both databases, which is what the rest of th
 ends with the transaction. A writer that does not get its turn within ``busy_timeout``, and every other way in which a
 database can be away, raises CatalogUnavailableError. Readers see one moment and wait for nobody.
 
-Connections belong to transactions, not to threads: they come from a pool, so that short-lived threads leave none.
+Connections belong to transactions, not to threads: they come from a pool, so that short-lived threads leave none, and
+a crowd that was there once leaves no more than :data:`KEPT`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ LOG_LIMIT = 64 * 1024 * 1024
 """Bytes of SQLite's write-ahead log at which a writer waits for readers to let go of it."""
 LOG_PATIENCE = 1.0
 """Seconds that it waits; then it tries again when the log has grown by as much once more."""
+KEPT = 8
+"""Connections that stay open while nobody uses them: each costs three descriptors and 16 MiB, or a server's place."""
 WRITERS_LOCK = 0x6B757661
 """The advisory lock that PostgreSQL's writers take turns with (the letters kuva)."""
 
@@ -252,6 +255,22 @@ class Catalog:
         self.database.close_all()
 
 
+class _KeepsFew:
+    """A pool that grows to what is used at once, and afterwards gives back all but :data:`KEPT` connections."""
+
+    def _can_reuse(self, connection: Any) -> bool:
+        # The pool asks at each return, holding its lock.
+        return len(self._connections) < KEPT and bool(super()._can_reuse(connection))  # type: ignore[attr-defined, misc]
+
+
+class _SqlitePool(_KeepsFew, PooledSqliteDatabase):  # type: ignore[misc]
+    pass
+
+
+class _PostgresqlPool(_KeepsFew, PooledPostgresqlDatabase):  # type: ignore[misc]
+    pass
+
+
 def _sqlite(path: Path, busy_timeout: float) -> Any:
     """A pool of connections to the file at ``path``, which nobody but its owner may read."""
     try:
@@ -263,9 +282,7 @@ def _sqlite(path: Path, busy_timeout: float) -> Any:
     except OSError as error:
         raise CatalogUnavailableError(f"the catalog at {path} cannot be opened: {error.strerror}") from error
     pragmas = {"busy_timeout": int(busy_timeout * 1000), **PRAGMAS}
-    return PooledSqliteDatabase(
-        str(path), pragmas=pragmas, check_same_thread=False, max_connections=None, autoconnect=False
-    )
+    return _SqlitePool(str(path), pragmas=pragmas, check_same_thread=False, max_connections=None, autoconnect=False)
 
 
 _SILENCE = {
@@ -281,7 +298,7 @@ _SILENCE = {
 def _postgresql(url: str, busy_timeout: float) -> Any:
     """A pool of psycopg 3 connections."""
     address = "postgresql://" + url.removeprefix("postgresql://").removeprefix("postgres://")
-    return PooledPostgresqlDatabase(
+    return _PostgresqlPool(
         address,
         prefer_psycopg3=True,
         max_connections=None,

@@ -24,13 +24,13 @@ def test_a_compressed_day_leaks_no_memory_no_threads_and_no_descriptors(tmp_path
     assert {"released", "refused", "silent", "aborted in the middle"} <= soaked.associations.keys(), soaked.report()
 
 
-def sample(number: int, **grown: int) -> Any:
-    values = {"resident": 100 << 20, "threads": 20, "descriptors": 30, "pending": 0}
+def sample(number: int, **grown: float) -> Any:
+    values = {"resident": 100 << 20, "threads": 20, "descriptors": 30, "catalog": 3, "pending": 0}
     rows = {name: value + grown.get(name, 0) * number for name, value in values.items()}
     return soak.Sample(seconds=float(number), stored=500 * number, **rows)
 
 
-def soaked(*, failed: dict[str, int] | None = None, catalogued: int = 20_000, **grown: int) -> Any:
+def soaked(*, failed: dict[str, int] | None = None, catalogued: int = 20_000, **grown: float) -> Any:
     return soak.Soaked(
         before=sample(0),
         under_load=[sample(number, **grown) for number in range(1, 41)],
@@ -49,6 +49,8 @@ def soaked(*, failed: dict[str, int] | None = None, catalogued: int = 20_000, **
         ({"resident": 2_000_000}, "resident memory grew by"),
         ({"threads": 1}, "40 threads more at rest"),
         ({"descriptors": 1}, "40 descriptors more at rest"),
+        ({"catalog": 0.5}, ""),
+        ({"catalog": 1}, "43 descriptors of the catalog's at rest"),
         ({"pending": 1}, "40 images wait for the catalog"),
         ({"catalogued": 19_999}, "20000 images were acknowledged, 19999 are catalogued"),
         ({"failed": {"0110": 3}}, "3 answers 0110"),

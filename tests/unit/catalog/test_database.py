@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.catalog.database import WRITERS_LOCK, Catalog, is_about_values
+from kuva_gateway.catalog.database import KEPT, WRITERS_LOCK, Catalog, is_about_values
 from kuva_gateway.errors import CatalogUnavailableError, NotFoundError, StateError
 from tests.conftest import OpenCatalog
 from tests.postgresql import PostgresqlServer
@@ -116,6 +116,24 @@ def test_short_lived_threads_leave_no_connections_behind(catalog: Catalog) -> No
         thread.start()
         thread.join()
     assert len(catalog.database._connections) + len(catalog.database._in_use) == 1
+
+
+def test_a_crowd_that_reads_at_once_leaves_few_connections_behind(catalog: Catalog) -> None:
+    crowd = 3 * KEPT
+    together = threading.Barrier(crowd, timeout=60)
+
+    def look() -> None:
+        with catalog.read():
+            together.wait()
+
+    threads = [threading.Thread(target=look) for _ in range(crowd)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not together.broken
+    assert len(catalog.database._connections) == KEPT
+    assert names(catalog) == []
 
 
 def test_a_closed_catalog_is_away(catalog: Catalog) -> None:
