@@ -307,7 +307,7 @@ def _start(channel: socket.socket, handover: socket.socket, tally: int) -> subpr
         environment.pop(name, None)
     descriptors = channel.fileno(), handover.fileno(), tally
     return subprocess.Popen(
-        [sys.executable, "-m", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],
+        [sys.executable, "-m", "kuva_gateway.lean", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=descriptors,

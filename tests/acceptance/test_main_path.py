@@ -9,10 +9,11 @@ from pathlib import Path
 
 from tests.acceptance.conftest import Pair
 from tests.acceptance.gateway import Gateway
-from tests.studies import HETUS, make_study
+from tests.studies import HETUS, load_script, make_study
 from tests.support import ROOT, wait_until
 
 BOTH = ("request", "examination_entry")
+children = load_script("gateway_process").children
 
 
 def rules(study: dict[str, object]) -> set[str]:
@@ -194,6 +195,14 @@ def test_a_second_daemon_on_the_same_state_is_refused(pair: Pair) -> None:
     assert second.status == 1
     assert len(second.stderr.strip().splitlines()[-1]) > 10
     assert gateway.cli("catalog", "rebuild").status == 1
+    # None of its processes has decoders of pixels, or what comes with them, in its memory.
+    assert gateway.process is not None
+    pids = [gateway.process.pid, *children(gateway.process.pid)]
+    assert len(pids) == 2
+    for pid in pids:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert "pydantic_core" in maps
+        assert not [name for name in ("numpy", "gdcm", "PIL") if f"/{name}/" in maps or f"_{name}" in maps]
 
 
 def test_the_catalog_can_be_rebuilt_from_the_spool(pair: Pair) -> None:
