@@ -17,6 +17,7 @@ from kuva_gateway.catalog import rejections
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration, Peer
 from kuva_gateway.dicom.header import Header
+from kuva_gateway.errors import DeferredError
 from kuva_gateway.queue.answering import Answering, Asker
 from kuva_gateway.queue.backoff import Schedule
 from kuva_gateway.queue.notes import Notes
@@ -28,8 +29,6 @@ from kuva_gateway.spool.spool import Spool
 
 LOOK_EVERY = 1.0  # seconds
 RETENTION_EVERY = 30.0  # seconds, or half of keep_for
-SWEEP_FETCHED_EVERY = 300.0
-"""Seconds between looks for copies whose time in ``fetched/`` is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +95,7 @@ class Aftercare:
         return {
             "reports": Tick(call=self.answering.tick, every=LOOK_EVERY),
             "notes": Tick(call=self._write_notes, every=LOOK_EVERY),
-            "retention": Tick(call=self._retention.run, every=retaining),
-            "fetched": Tick(call=self._sweep_fetched, every=SWEEP_FETCHED_EVERY),
+            "retention": Tick(call=self._retain, every=retaining),
         }
 
     def wake(self) -> None:
@@ -117,9 +115,20 @@ class Aftercare:
     def _write_notes(self) -> None:
         self._notes.write(self._catalog, self._spool, self._hands.on_receipt)
 
+    def _retain(self) -> None:
+        """Copies go first: for their room no image is removed that was received here."""
+        self._sweep_fetched()
+        self._retention.run()
+
     def _sweep_fetched(self) -> None:
-        with contextlib.suppress(OSError):  # the indexer tells of a disk that fails
-            FetchedFiles(self._spool, keep_for=self._configuration.query.cache_for).sweep()
+        with contextlib.suppress(OSError, DeferredError):  # the indexer tells of a disk that fails
+            FetchedFiles(self._spool, keep_for=self._configuration.query.cache_for).sweep(lacking=self._lacking())
+
+    def _lacking(self) -> int:
+        """Bytes that copies owe to everything else: they are the first to go (docs/retrieve.rst)."""
+        room = self._room()
+        owed = max(2 * self._spool.space.minimum_free, int(self._configuration.retention.low_water * room.total))
+        return max(0, owed - room.free)
 
     def _make_retention(self, configuration: Configuration) -> Retention:
         return Retention(

@@ -39,6 +39,7 @@ from kuva_gateway.queue.schedule import Tick, Wakeups
 from kuva_gateway.receiving import Hooks, Passed, Reception, reception
 from kuva_gateway.reloading import Reloading
 from kuva_gateway.signals import hear_signals
+from kuva_gateway.spool.fetched import FetchedFiles
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.trial import try_out
 from kuva_gateway.supervision import Supervision
@@ -117,6 +118,7 @@ class Daemon:
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()
+        FetchedFiles(self.spool, keep_for=configuration.query.cache_for).sweep(starting=True)
         try_out(self.spool)
         self._start_monitoring()
         there = self._try_with_catalog(self._start_indexer)

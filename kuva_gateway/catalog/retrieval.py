@@ -14,6 +14,7 @@ from kuva_gateway.catalog.amended import amendments_of
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import PendingInstance
 from kuva_gateway.catalog.visibility import Condition
+from kuva_gateway.spool.awaited import Wanted
 
 PAGE = 1000
 """Instances that are in memory at a time (about 1 KiB each)."""
@@ -32,16 +33,6 @@ class Chosen:
     total: int
     last: int
     """The newest instance among them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One instance that only an archive has; ``sop_class`` "" when nobody said it."""
-
-    study: str
-    series: str
-    sop_instance: str
-    sop_class: str = ""
 
 
 HERE = Condition(sql="i.purged_at IS NULL")

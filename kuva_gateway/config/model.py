@@ -244,6 +244,7 @@ class Query(Section):
     show_rejected: bool = True
     upstream: Name | None = None
     upstream_timeout: Duration = 10.0
+    fetch_ae_title: AeTitle | None = None
     cache_for: Duration = 86400.0
 
 

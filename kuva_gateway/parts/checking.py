@@ -72,16 +72,32 @@ def _no_program(configuration: Configuration) -> list[Problem]:
 
 def _no_upstream(configuration: Configuration) -> list[Problem]:
     """An archive that cannot be called would look to every asker like one that has nothing."""
-    name, key = configuration.query.upstream, "query.upstream"
+    own, key = configuration.query, "query.upstream"
+    name = own.upstream
+    if name is None and own.fetch_ae_title is not None:
+        why = "there is no query.upstream to fetch from"
+        return [Problem(line=None, key="query.fetch_ae_title", message=why)]
     if name is None:
         return []
-    if configuration.query.upstream_timeout <= 0:
+    if own.upstream_timeout <= 0:
         return [Problem(line=None, key="query.upstream_timeout", message="expected more than nothing")]
     peer = configuration.peer(name)
+    if own.fetch_ae_title in _titles(configuration):
+        why = "somebody else has this AE title: it must be used for nothing else"
+        return [Problem(line=None, key="query.fetch_ae_title", message=why)]
     if configuration.destination(name) is not None or (peer is not None and peer.host and peer.port):
         return []
     why = f"there is no destination or peer {name}" if peer is None else f"the peer {name} has no host and port"
     return [Problem(line=None, key=key, message=why)]
+
+
+def _titles(configuration: Configuration) -> set[str]:
+    """Every AE title by which somebody is called or calls."""
+    found = {configuration.ae_title, *(peer.ae_title for peer in configuration.peers)}
+    for one in configuration.destinations:
+        found |= {one.ae_title, *one.calling_ae_titles.values()}
+        found |= {one.calling_ae_title} if one.calling_ae_title is not None else set()
+    return found
 
 
 def _wrong_oids(configuration: Configuration) -> list[Problem]:

@@ -24,6 +24,8 @@ class Activity:
 
     association: Association
     stored: int = 0
+    fetched: int = 0
+    """Copies that it brought because they were asked for; they are not ``stored``."""
     refused: Counter[int] = field(default_factory=Counter)
     """DIMSE status -> how often it was answered to a C-STORE."""
     studies: OrderedDict[str, None] = field(default_factory=OrderedDict)

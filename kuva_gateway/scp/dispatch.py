@@ -43,8 +43,10 @@ from kuva_gateway.spool import Spool
 
 if TYPE_CHECKING:
     from kuva_gateway.forward.call import Call, Upstream
+    from kuva_gateway.scp.fetched_store import FetchedSink, FetchedStore
     from kuva_gateway.scp.fetching import Fetching
     from kuva_gateway.scp.retrieval import Retrieval
+    from kuva_gateway.spool.fetched import FetchedFiles
 
 Callee = Callable[[str], "Call | None"]
 """AE title to how it is called; None: no peer with that title can be called."""
@@ -94,7 +96,7 @@ class Dispatcher:
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
-        self._policy = Policy(configuration)
+        self._policy = Policy(configuration, fetches=self._fetches)
         self._activities = Activities()
         self._telling = Telling(audit)
         self._tally = tally if tally is not None else Tally()
@@ -106,7 +108,10 @@ class Dispatcher:
         self._callee = callee
         self._upstream = upstream
         self._spool = spool
+        self._fetch_ae_title = configuration.query.fetch_ae_title
         self._fetching: Fetching | None = None
+        self._fetched_files: FetchedFiles | None = None
+        self._fetched_store: FetchedStore | None = None
         self._open_file = spool.open_instance
         self._store = Store(
             spool,
@@ -138,8 +143,12 @@ class Dispatcher:
         self._tally.ended(NOBODY, "tls_failed" if request is None else "rejected")
         self._telling.refused(address, request, why)
 
-    def store(self, association: Association, context: AcceptedContext, command: Command) -> StoreSink | Response:
+    def store(
+        self, association: Association, context: AcceptedContext, command: Command
+    ) -> StoreSink | FetchedSink | Response:
         """Where the data set of a C-STORE goes, or why it is refused."""
+        if association.called_ae == self._fetch_ae_title:
+            return self._take_fetched().begin(association, context, command)
         return self._store.begin(association, context, command)
 
     def request(
@@ -223,12 +232,35 @@ class Dispatcher:
         """How what only the archive has is fetched; made by the first request that may need it."""
         if self._fetching is None and self._upstream is not None:
             from kuva_gateway.scp.fetching import Fetching
-            from kuva_gateway.spool.fetched import FetchedFiles
 
             own = self._configuration.query
-            files = FetchedFiles(self._spool, keep_for=own.cache_for)
-            self._fetching = Fetching(self._upstream.query, self._upstream.fetch, files, seconds=own.upstream_timeout)
+            self._fetching = Fetching(
+                self._upstream.query,
+                self._upstream.fetch,
+                self._copies(),
+                seconds=own.upstream_timeout,
+                destination=own.fetch_ae_title,
+            )
         return self._fetching
+
+    def _copies(self) -> FetchedFiles:
+        if self._fetched_files is None:
+            from kuva_gateway.spool.fetched import FetchedFiles
+
+            self._fetched_files = FetchedFiles(self._spool, keep_for=self._configuration.query.cache_for)
+        return self._fetched_files
+
+    def _fetches(self) -> bool:
+        """Whether the archive was asked to send something here and has not finished."""
+        return self._copies().awaited.any()
+
+    def _take_fetched(self) -> FetchedStore:
+        """What the archive sends because we asked; made when it first does."""
+        if self._fetched_store is None:
+            from kuva_gateway.scp.fetched_store import FetchedStore
+
+            self._fetched_store = FetchedStore(self._copies(), self._activities)
+        return self._fetched_store
 
     def closed(self, association: Association, how: str) -> None:
         """The association is over: its one line."""
@@ -244,6 +276,7 @@ class Dispatcher:
             calling_ae=association.calling_ae,
             address=association.address,
             stored=activity.stored,
+            **({"fetched": activity.fetched} if activity.fetched else {}),
             refused={f"{status:04X}": count for status, count in sorted(activity.refused.items())},
             requests=traffic.requests,
             bytes=traffic.bytes_received,

@@ -1,4 +1,4 @@
-"""What a C-MOVE or C-GET asks for and only the archive has: listed by C-FIND, fetched by C-GET, handed on as it comes.
+"""What a C-MOVE or C-GET asks for and only the archive has: fetched by C-GET or C-MOVE, handed on as it comes.
 
 Keeps one fetch on a thread of its own. Promises that each instance which was listed is handed out once, as a file in
 ``spool/fetched/`` or as failed with a reason; that a fetch ends with its asker; that a bounded number of fetches run at
@@ -16,49 +16,34 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from kuva_gateway.audit.events import StudyTold
-from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.known import Place, unknown
-from kuva_gateway.catalog.retrieval import Wanted
-from kuva_gateway.catalog.visibility import Condition
 from kuva_gateway.dicom import statuses, syntaxes
-from kuva_gateway.dicom.data_set import ElementError, read_elements
-from kuva_gateway.dicom.information_model import (
-    INSTANCE_UID,
-    SERIES_UID,
-    STUDY_ROOT_FIND,
-    STUDY_ROOT_GET,
-    STUDY_UID,
-    Level,
-)
+from kuva_gateway.dicom.information_model import STUDY_ROOT_GET, STUDY_ROOT_MOVE, Level
 from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.references import encoded
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.errors import NetworkError, NoContext
-from kuva_gateway.network.getting import get
-from kuva_gateway.network.records import AcceptedContext, Role
+from kuva_gateway.network.getting import get, move
+from kuva_gateway.network.records import AcceptedContext, FindAnswer, Role
 from kuva_gateway.network.requestor import RequestorAssociation
-from kuva_gateway.spool.fetched import Copying, Fetched, FetchedFiles
+from kuva_gateway.scp.listing import list_instances
+from kuva_gateway.spool.awaited import Wanted
+from kuva_gateway.spool.fetched import GRACE, Copying, Fetched, FetchedFiles
 
 AT_ONCE = 4
 """Fetches of one process that talk to the archive at a time; further ones wait."""
-MOST_INSTANCES = 100_000
-"""Instances that are listed for one request at most."""
 TOGETHER = 500
-"""SOP Instance UIDs of one C-GET at most."""
+"""SOP Instance UIDs of one C-GET or C-MOVE at most."""
 WAIT = 0.5
 """Seconds after which :meth:`Fetch.instances` says that nothing has come yet."""
+LOOK_EVERY = 0.05
+"""Seconds between looks for what an archive still sends after its last word on a C-MOVE."""
 
-_SOP_CLASS = 0x0008_0016
 _PLAIN = (syntaxes.EXPLICIT_LITTLE, syntaxes.IMPLICIT_LITTLE)
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.4.{one}" for one in ("70", "90", "80", "50", "91", "51", "81", "57"))
 _SYNTAXES = (*_COMPRESSED[:3], syntaxes.RLE_LOSSLESS, *_COMPRESSED[3:])
 _CONTEXTS = 127  # beside the one for C-GET itself
-
-
-class NotListedError(Exception):
-    """The archive did not say what it has."""
 
 
 class Fetching:
@@ -72,48 +57,24 @@ class Fetching:
         How it is called for fetching.
     seconds
         What listing may take (``query.upstream_timeout``).
+    destination
+        Our own AE title to which the archive sends by C-MOVE (``query.fetch_ae_title``); None: it is asked by C-GET.
     """
 
-    def __init__(self, query: Call, call: Call, files: FetchedFiles, *, seconds: float) -> None:
+    def __init__(
+        self, query: Call, call: Call, files: FetchedFiles, *, seconds: float, destination: str | None = None
+    ) -> None:
         self.called_ae = call.called_ae
         self.files = files
         self.query = query
         self.call = call
         self.seconds = seconds
+        self.destination = destination
         self.slots = threading.BoundedSemaphore(AT_ONCE)
 
     def list(self, level: Level, keys: Mapping[Level, Sequence[str]]) -> list[Wanted]:
-        """The instances that the archive has of what unique keys name, within ``seconds``.
-
-        Raises
-        ------
-        NotListedError
-            It does not answer, or not in time, or with a failure.
-        """
-        found: list[Wanted] = []
-        failed: list[str] = []
-        running: list[RequestorAssociation] = []
-
-        def run() -> None:
-            try:
-                with self.query.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
-                    running.append(association)
-                    found.extend(_list(association, level, keys))
-            except NetworkError as error:
-                failed.append(judge_call(error).code)
-            except NotListedError as error:
-                failed.append(str(error))
-
-        thread = threading.Thread(target=run, name=f"list at {self.query.name}", daemon=True)
-        thread.start()
-        thread.join(self.seconds)
-        if thread.is_alive():
-            for association in running:
-                association.abort("listing takes too long")
-            raise NotListedError("no answer in time")
-        if failed:
-            raise NotListedError(failed[0])
-        return found
+        """The instances that the archive has of what unique keys name, within ``seconds``; raises NotListedError."""
+        return list_instances(self.query, level, keys, self.seconds)
 
     def fetch(self, wanted: Sequence[Wanted]) -> Fetch:
         """Begin to fetch."""
@@ -124,7 +85,6 @@ class Fetch:
     """One fetch; begins at once."""
 
     def __init__(self, fetching: Fetching, wanted: Sequence[Wanted]) -> None:
-        self.total = len(wanted)
         self.why = ""
         """Why something could not be fetched."""
         self._fetching = fetching
@@ -170,17 +130,19 @@ class Fetch:
     # -- on its own thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        by_move = self._fetching.destination is not None
         try:
-            self._from_files()
+            self._take_kept(list(self._left))
             while self._left and not self._stopped.is_set():
                 if self._fetching.slots.acquire(timeout=WAIT):
                     try:
-                        self._from_archive()
+                        self._take_kept(list(self._left))  # somebody else may have fetched it while we waited
+                        (self._by_move if by_move else self._by_get)()
                     finally:
                         self._fetching.slots.release()
                     break
         except NoContext:
-            self.why = "the archive offers no C-GET"
+            self.why = f"the archive offers no {'C-MOVE' if by_move else 'C-GET'}"
         except NetworkError as error:
             self.why = f"the archive: {judge_call(error).code}"
         except Exception as error:
@@ -188,119 +150,108 @@ class Fetch:
         finally:
             self._over.set()
 
-    def _from_files(self) -> None:
-        for uid in list(self._left):
-            found = self._fetching.files.find(uid)
-            if found is not None:
-                del self._left[uid]
-                self._found.put(found)
-
-    def _from_archive(self) -> None:
-        self._from_files()  # somebody else may have fetched it while we waited
-        for group in _groups(list(self._left.values())):
-            if self._stopped.is_set():
-                return
-            classes = {one.sop_class for one in group}
-            proposed = _contexts(classes)
-            roles = {one: Role(scu=False, scp=True) for one, _ in proposed}
-            with self._fetching.call.associate([(STUDY_ROOT_GET, _PLAIN), *proposed], roles=roles) as association:
-                self._association = association
-                self._get(association, group)
-
-    def _get(self, association: RequestorAssociation, group: Sequence[Wanted]) -> None:
-        context = association.context_for(STUDY_ROOT_GET)
-        by_series: dict[tuple[str, str], list[str]] = {}
-        for one in group:
-            by_series.setdefault((one.study, one.series), []).append(one.sop_instance)
-        for (study, series), uids in by_series.items():
-            for start in range(0, len(uids), TOGETHER):
-                if self._stopped.is_set():
-                    return
-                asked = Dataset()
-                asked.QueryRetrieveLevel = "IMAGE"
-                asked.StudyInstanceUID, asked.SeriesInstanceUID = study, series
-                asked.SOPInstanceUID = uids[start : start + TOGETHER]
-                self._messages += 1
-                answer = get(
-                    association,
-                    context,
-                    encoded(asked, context.transfer_syntax),
-                    message_id=self._messages % 65_535 or 1,
-                    begin=self._begin,
-                    kept=self._kept,
-                    enough=self._stopped.is_set,
-                )
-                if answer.status != statuses.SUCCESS:
-                    found = outcome.classify(answer.status, answer.comment, answer.offending)
-                    self.why = self.why or f"the archive: {found.code}"
-
-    def _begin(self, context: AcceptedContext, command: Command) -> Copying | None:
-        wanted = self._left.get(command.affected_instance)
-        if wanted is None or command.affected_class != context.abstract_syntax:
-            return None
-        try:
-            return self._fetching.files.begin(
-                command.affected_class, command.affected_instance, context.transfer_syntax
-            )
-        except Exception as error:
-            self.why = self.why or f"fetching: {getattr(error, 'code', '') or type(error).__name__}"
-            return None
+    def _take_kept(self, uids: Sequence[str], *, at_least: float = 0.0) -> int:
+        """Hand out what is in the folder; returns how many are still to come."""
+        for uid in uids:
+            if uid in self._left and (found := self._fetching.files.find(uid, at_least=at_least)) is not None:
+                self._kept(found)
+        return len(self._left)
 
     def _kept(self, found: object) -> None:
         assert isinstance(found, Fetched)
         if self._left.pop(found.sop_instance, None) is not None:
             self._found.put(found)
 
+    def _requests(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Dataset, list[Wanted]]]:
+        """Identifiers at the level IMAGE, series after series (PS3.4 C.4.2.1.4.1), and what each asks for."""
+        by_series: dict[tuple[str, str], list[Wanted]] = {}
+        for one in wanted:
+            by_series.setdefault((one.study, one.series), []).append(one)
+        for (study, series), all_of_it in by_series.items():
+            for start in range(0, len(all_of_it), TOGETHER):
+                if self._stopped.is_set():
+                    return
+                part = all_of_it[start : start + TOGETHER]
+                asked = Dataset()
+                asked.QueryRetrieveLevel = "IMAGE"
+                asked.StudyInstanceUID, asked.SeriesInstanceUID = study, series
+                asked.SOPInstanceUID = [one.sop_instance for one in part]
+                self._messages += 1
+                yield asked, part
 
-def elsewhere(
-    catalog: Catalog,
-    level: Level,
-    keys: Mapping[Level, Sequence[str]],
-    restriction: Condition,
-    *,
-    covered_only: bool,
-) -> dict[Level, Sequence[str]]:
-    """As much of a request's unique keys as the catalog does not know: what the archive is asked for; {}: nothing.
+    @property
+    def _message_id(self) -> int:
+        return self._messages % 65_535 or 1
 
-    What stands below a study needs its study's UID, and an image its series'. Of a patient everything is asked.
-    """
-    if level is Level.PATIENT:
-        return {} if covered_only else dict(keys)
-    above = [one for one in (Level.STUDY, Level.SERIES) if one < level]
-    if any(len(keys.get(one, ())) != 1 for one in above):
-        return {}
-    higher = {place: keys[place][0] for place in above}
-    study, series = higher.get(Level.STUDY, ""), higher.get(Level.SERIES, "")
+    def _judge(self, answer: FindAnswer) -> None:
+        if answer.status != statuses.SUCCESS:
+            found = outcome.classify(answer.status, answer.comment, answer.offending)
+            self.why = self.why or f"the archive: {found.code}"
 
-    def place(uid: str) -> Place:
-        if level is Level.STUDY:
-            return Place(study=uid)
-        return (
-            Place(study=study, series=uid) if level is Level.SERIES else Place(study=study, series=series, instance=uid)
-        )
+    # -- by C-GET ---------------------------------------------------------------------------------------------------
 
-    uids = keys[level]
-    asked = unknown(catalog, level, [place(uid) for uid in uids], restriction, covered_only=covered_only)
-    left = [uid for uid, new in zip(uids, asked, strict=True) if new]
-    return {**{one: keys[one] for one in above}, level: left} if left else {}
+    def _by_get(self) -> None:
+        for group in _groups(list(self._left.values())):
+            if self._stopped.is_set():
+                return
+            proposed = _contexts({one.sop_class for one in group})
+            roles = {one: Role(scu=False, scp=True) for one, _ in proposed}
+            with self._fetching.call.associate([(STUDY_ROOT_GET, _PLAIN), *proposed], roles=roles) as association:
+                self._association = association
+                context = association.context_for(STUDY_ROOT_GET)
+                for asked, _ in self._requests(group):
+                    answer = get(
+                        association,
+                        context,
+                        encoded(asked, context.transfer_syntax),
+                        message_id=self._message_id,
+                        begin=self._begin,
+                        kept=self._kept,
+                        enough=self._stopped.is_set,
+                    )
+                    self._judge(answer)
 
+    def _begin(self, context: AcceptedContext, command: Command) -> Copying | None:
+        wanted = self._left.get(command.affected_instance)
+        if wanted is None or command.affected_class != context.abstract_syntax:
+            return None
+        try:
+            return self._fetching.files.begin(wanted, command.affected_class, context.transfer_syntax)
+        except Exception as error:
+            self.why = self.why or f"fetching: {getattr(error, 'code', '') or type(error).__name__}"
+            raise
 
-def listed(
-    fetching: Fetching,
-    catalog: Catalog,
-    level: Level,
-    asks: Mapping[Level, Sequence[str]],
-    restriction: Condition,
-    *,
-    covered_only: bool,
-) -> list[Wanted]:
-    """What the archive has of that and the catalog does not know, nor hides; raises NotListedError."""
-    if not asks:
-        return []
-    found = fetching.list(level, asks)
-    places = [Place(study=one.study, series=one.series, instance=one.sop_instance) for one in found]
-    shown = unknown(catalog, Level.IMAGE, places, restriction, covered_only=covered_only)
-    return [one for one, new in zip(found, shown, strict=True) if new]
+    # -- by C-MOVE --------------------------------------------------------------------------------------------------
+
+    def _by_move(self) -> None:
+        """Whichever process the archive reaches keeps what it sends (scp.fetched_store); here it is seen."""
+        fetching = self._fetching
+        with fetching.call.associate([(STUDY_ROOT_MOVE, _PLAIN)]) as association:
+            self._association = association
+            context = association.context_for(STUDY_ROOT_MOVE)
+            for asked, part in self._requests(list(self._left.values())):
+                uids = [one.sop_instance for one in part]
+                with fetching.files.awaited.announce(part):
+                    answer = move(
+                        association,
+                        context,
+                        encoded(asked, context.transfer_syntax),
+                        message_id=self._message_id,
+                        destination=fetching.destination or "",
+                        progress=lambda uids=uids: self._take_kept(uids, at_least=GRACE),  # type: ignore[misc]
+                        enough=self._stopped.is_set,
+                    )
+                    self._judge(answer)
+                    self._take_late(uids, wait=answer.status == statuses.SUCCESS)
+
+    def _take_late(self, uids: Sequence[str], *, wait: bool) -> None:
+        """What is still on its way after the last word: some archives say it before they have sent anything."""
+        left, since = self._take_kept(uids, at_least=GRACE), monotonic()
+        while wait and any(uid in self._left for uid in uids) and monotonic() - since < self._fetching.seconds:
+            if self._stopped.wait(LOOK_EVERY):
+                return
+            if (now := self._take_kept(uids, at_least=GRACE)) != left:
+                left, since = now, monotonic()
 
 
 def _groups(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
@@ -323,69 +274,3 @@ def _contexts(classes: set[str]) -> list[tuple[str, tuple[str, ...]]]:
         if len(contexts) + len(named) <= _CONTEXTS:
             contexts += [(one, (syntax,)) for one in named]
     return contexts
-
-
-# -- listing ----------------------------------------------------------------------------------------------------------
-
-
-def _list(association: RequestorAssociation, level: Level, keys: Mapping[Level, Sequence[str]]) -> Iterator[Wanted]:
-    """IMAGE by IMAGE (PS3.4 C.4.1.2.1 wants the higher keys, one value each)."""
-    studies = list(keys.get(Level.STUDY, ()))
-    if level is Level.PATIENT:
-        studies = [one[STUDY_UID] for one in _find(association, "STUDY", PatientID=keys[Level.PATIENT][0])]
-    number = 0
-    for study in studies:
-        series = list(keys.get(Level.SERIES, ())) if level >= Level.SERIES else []
-        if not series:
-            series = [one[SERIES_UID] for one in _find(association, "SERIES", StudyInstanceUID=study)]
-        for each in series:
-            images = list(keys.get(Level.IMAGE, ())) if level is Level.IMAGE else ""
-            for one in _find(
-                association, "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=each, SOPInstanceUID=images
-            ):
-                number += 1
-                if number > MOST_INSTANCES:
-                    raise NotListedError("too many instances")
-                yield Wanted(
-                    study=study, series=each, sop_instance=one[INSTANCE_UID], sop_class=one.get(_SOP_CLASS, "")
-                )
-
-
-_UNIQUE = {"STUDY": STUDY_UID, "SERIES": SERIES_UID, "IMAGE": INSTANCE_UID}
-
-
-def _find(association: RequestorAssociation, level: str, **given: Any) -> list[dict[int, str]]:
-    asked = Dataset()
-    asked.QueryRetrieveLevel = level
-    asked.StudyInstanceUID = asked.PatientID = ""
-    if level != "STUDY":
-        asked.SeriesInstanceUID = ""
-    if level == "IMAGE":
-        asked.SOPInstanceUID = asked.SOPClassUID = ""
-    for keyword, value in given.items():
-        setattr(asked, keyword, value)
-    context = association.context_for(STUDY_ROOT_FIND)
-    found = []
-    until = monotonic() + association.timers.response
-    for answer in association.find(context, encoded(asked, context.transfer_syntax)):
-        if statuses.is_pending(answer.status):
-            one = _uids(answer.data_set or b"", context.transfer_syntax)
-            if one.get(_UNIQUE[level]):
-                found.append(one)
-            if len(found) > MOST_INSTANCES or monotonic() > until:
-                raise NotListedError("too much, or too slow")
-        elif answer.status != statuses.SUCCESS:
-            raise NotListedError(outcome.classify(answer.status, answer.comment, answer.offending).code)
-    return found
-
-
-def _uids(data_set: bytes, transfer_syntax: str) -> dict[int, str]:
-    try:
-        elements = read_elements(data_set, transfer_syntax)
-    except ElementError:
-        return {}
-    return {
-        tag: value.decode("ascii", "replace").strip("\0 ")
-        for tag in (*_UNIQUE.values(), _SOP_CLASS)
-        if isinstance(value := elements.get(tag, ("", b""))[1], bytes)
-    }

@@ -38,10 +38,19 @@ _CALLING_AE, _CALLED_AE = 3, 7
 
 
 class Policy:
-    """The configuration's answer to those who call."""
+    """The configuration's answer to those who call.
 
-    def __init__(self, configuration: Configuration) -> None:
+    Parameters
+    ----------
+    fetches
+        Whether an archive was asked to send something to ``query.fetch_ae_title`` and has not finished.
+    """
+
+    def __init__(self, configuration: Configuration, *, fetches: Callable[[], bool] = lambda: False) -> None:
         self._ae_title = configuration.ae_title
+        self._fetch_ae_title = configuration.query.fetch_ae_title
+        self._upstream = configuration.query.upstream or ""
+        self._fetches = fetches
         self._offers_tls = configuration.tls.port is not None
         self._preference = configuration.transfer_syntaxes
         self._storage = STORAGE_CLASSES | frozenset(configuration.private_storage_classes)
@@ -59,6 +68,8 @@ class Policy:
         have is never let in as a destination from anywhere else. A destination reports to the AE title by which it was
         called, which may be another than the gateway's own.
         """
+        if request.called_ae == self._fetch_ae_title:
+            return self._admit_fetched(request)
         destinations = self._destinations.get(request.calling_ae, [])
         if request.called_ae != self._ae_title and request.called_ae not in _used_at(destinations):
             return _reject("the called AE title is not ours", reason=_CALLED_AE)
@@ -78,6 +89,32 @@ class Policy:
             limit=ASSOCIATIONS_OF_A_DESTINATION,
         )
 
+    def _admit_fetched(self, request: AssociationRequest) -> Admission | Rejection:
+        """Under the title for what was asked for: the archive that is asked, while it is, to store and nothing else."""
+        peers = self._peers.get(request.calling_ae, [])
+        destination = next(
+            (one for one in self._destinations.get(request.calling_ae, ()) if one.name == self._upstream), None
+        )
+        if destination is None and all(one.name != self._upstream for one in peers):
+            return _reject("only the archive that is fetched from calls this AE title")
+        peer = next((one for one in peers if _inside(request.address, one)), None)
+        if peers and peer is None:
+            return _reject("no peer with this AE title calls from this address")
+        refused = None if peer is None else self._refuse_peer(request, peer)
+        if refused is not None:
+            return refused
+        if self._offers_tls and not request.tls and destination is not None and destination.tls:
+            return _reject("this destination is reached with TLS and called without")
+        if not self._fetches():
+            return _reject("nothing is being fetched for this AE title", reason=_CALLED_AE)
+
+        def answer(context: ProposedContext) -> Answer:
+            if context.abstract_syntax not in self._storage:
+                return _NOT_SUPPORTED
+            return self._choose(context, syntaxes.ACCEPTED, as_stored=True)
+
+        return Admission(peer=self._upstream, accept=answer, limit=ASSOCIATIONS_OF_A_DESTINATION)
+
     def is_storage(self, sop_class: str) -> bool:
         """Whether the gateway stores instances of this SOP class."""
         return sop_class in self._storage
@@ -91,17 +128,21 @@ class Policy:
         return tuple(one.name for one in self._destinations.get(ae_title, ()))
 
     def _admit_peer(self, request: AssociationRequest, peer: Peer, *, reports: bool) -> Admission | Rejection:
+        return self._refuse_peer(request, peer) or Admission(
+            peer=peer.name,
+            accept=self._answers(request, peer.allow, reports=reports),
+            limit=peer.limits.associations,
+        )
+
+    def _refuse_peer(self, request: AssociationRequest, peer: Peer) -> Rejection | None:
+        """What is wrong with the way in which this peer calls."""
         if peer.require_tls and not request.tls:
             return _reject("this peer must use TLS and does not")
         if peer.certificate_subject is not None and not _is_subject(
             request.certificate_subject, peer.certificate_subject
         ):
             return _reject("the certificate is not the one that this peer must show")
-        return Admission(
-            peer=peer.name,
-            accept=self._answers(request, peer.allow, reports=reports),
-            limit=peer.limits.associations,
-        )
+        return None
 
     def _answers(
         self, request: AssociationRequest, allow: Collection[str], *, reports: bool

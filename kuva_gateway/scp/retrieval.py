@@ -24,8 +24,9 @@ from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
 from kuva_gateway.scp.asked import Asked
-from kuva_gateway.scp.fetching import MOST_INSTANCES, Fetching, NotListedError, elsewhere, listed
+from kuva_gateway.scp.fetching import Fetching
 from kuva_gateway.scp.get import answer_get
+from kuva_gateway.scp.listing import MOST_INSTANCES, NotListedError, elsewhere, listed
 from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.move import answer_move
 from kuva_gateway.scp.refusal import refuse
@@ -122,7 +123,7 @@ class Retrieval:
             restricted = self._is_restricted(association.peer)
             asks = elsewhere(catalog, identifier.level, keys, restriction, covered_only=restricted)
             try:
-                wanted += listed(fetching, catalog, identifier.level, asks, restriction, covered_only=restricted)
+                wanted += listed(fetching.list, catalog, identifier.level, asks, restriction, covered_only=restricted)
             except NotListedError as error:
                 counts = _not_listed(identifier.level, asks, str(error))
             fetch = fetching.fetch(wanted) if wanted else None

@@ -32,18 +32,18 @@ class Space:
         self._written = 0
         self._measured_at: float | None = None
 
-    def require(self, count: int = 0) -> None:
+    def require(self, count: int = 0, *, times: int = 1) -> None:
         """Make sure that ``count`` bytes more may be written.
 
         Raises
         ------
         NoSpaceError
-            Less than ``spool.minimum_free`` is left.
+            Less than ``spool.minimum_free`` is left, or less than so many ``times`` that for what matters less.
         """
         self._written += count
         if self._stale():
             self.measure()
-        if self._free - self._written < self.minimum_free:
+        if self._free - self._written < self.minimum_free * times:
             raise NoSpaceError("less than spool.minimum_free is left in the spool", code="minimum_free")
 
     def _stale(self) -> bool:

@@ -77,6 +77,14 @@ def test_a_filter_that_names_a_peer_which_is_not_there_is_a_fault(tmp_path: Path
             {"upstream": "archive", "upstream_timeout": 0},
             "query.upstream_timeout: expected more than nothing",
         ),
+        ({"fetch_ae_title": "FETCH"}, "query.fetch_ae_title: there is no query.upstream to fetch from"),
+        *(
+            (
+                {"upstream": "archive", "fetch_ae_title": title},
+                "query.fetch_ae_title: somebody else has this AE title: it must be used for nothing else",
+            )
+            for title in ("KUVAGW", "CT1", "ARCHIVE")
+        ),
     ],
 )
 def test_an_upstream_archive_that_cannot_be_asked_is_a_fault(

@@ -18,6 +18,7 @@ from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import C_FIND_RQ, Command
 from kuva_gateway.network.records import Response
 from kuva_gateway.spool import Spool
+from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, FetchedFiles
 from tests.support import free_port, wait_until
 from tests.unit.catalog.making import data_set, encode
@@ -29,6 +30,7 @@ from tests.unit.scp.test_retrieval import PENDING, STUDY_GET, STUDY_MOVE, SUCCES
 from tests.unit.scp.upstream_archive import ScriptedArchive, match, scripted_archive
 
 IMAGES = 4
+WANTED = Wanted(study="1.2.9", series="1.2.9.1", sop_instance="1.2.9.1.1", sop_class=CT)
 SOME_FAILED, ALL_FAILED, CANNOT_COUNT = 0xB000, 0xA702, 0xA701
 
 
@@ -213,19 +215,19 @@ def test_copies_are_swept_when_their_time_is_over(tmp_path: Path) -> None:
     now = [1e9]
     spool = Spool(tmp_path, minimum_free=0)
     files = FetchedFiles(spool, keep_for=60, clock=lambda: now[0])
-    copying = files.begin(CT, "1.2.3", EXPLICIT)
-    copying.write(memoryview(b"\x08\x00"))
-    assert files.find("1.2.3") is None
+    copying = files.begin(WANTED, CT, EXPLICIT)
+    copying.write(memoryview(encode(data_set("1.2.9", 1, 1))))
+    assert files.find("1.2.9.1.1") is None
     found = copying.keep()
     (path,) = spool.fetched.iterdir()
     now[0] = path.stat().st_mtime + 59
-    assert files.find("1.2.3") == found
+    assert files.find("1.2.9.1.1") == found
     now[0] += 1
-    assert files.find("1.2.3") is None
+    assert files.find("1.2.9.1.1") is None
     assert files.sweep() == 0
     now[0] += GRACE
     assert files.sweep() == 1
-    unfinished = files.begin(CT, "1.2.4", EXPLICIT)
+    unfinished = files.begin(WANTED, CT, EXPLICIT)
     unfinished.drop()
     assert not list(spool.fetched.iterdir())
 

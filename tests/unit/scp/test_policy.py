@@ -18,6 +18,7 @@ JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 JPIP = "1.2.840.10008.1.2.4.94"
 SMPTE = "1.2.840.10008.1.2.7.1"
+STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
 def policy(**changes: Any) -> Policy:
@@ -263,3 +264,45 @@ def test_a_destination_reports_to_the_title_by_which_it_was_called_and_peers_use
         assert admitted(judge.admit(request("ARCHIVE", called_ae=called))).peer == "archive"
     assert_rejected(judge.admit(request("OTHER", called_ae="KUVATK")), reason=7)
     assert_rejected(judge.admit(request("CT1", called_ae="KUVATK")), reason=7)
+
+
+FETCHED = {"upstream": "national-archive", "fetch_ae_title": "KUVAFETCH"}
+
+
+def test_under_the_second_title_the_archive_stores_and_nothing_else_while_something_is_fetched() -> None:
+    for fetches in (True, False):
+        found = Policy(
+            Configuration.model_validate({**CONFIGURATION, "query": FETCHED}), fetches=lambda fetches=fetches: fetches
+        )
+        if not fetches:
+            assert_rejected(found.admit(request("ARCHIVE", called_ae="KUVAFETCH")), reason=7)
+            continue
+        let_in = admitted(found.admit(request("ARCHIVE", called_ae="KUVAFETCH")))
+        assert let_in.peer == "national-archive"
+        assert answer(let_in, CT, JPEG_BASELINE, EXPLICIT).transfer_syntax == EXPLICIT
+        assert answer(let_in, CT, JPEG_BASELINE).transfer_syntax == JPEG_BASELINE
+        assert [answer(let_in, one).result for one in (VERIFICATION, COMMITMENT, STUDY_FIND)] == [3, 3, 3]
+        for calling in ("CT1", "PACS", "NOBODY"):
+            assert_rejected(found.admit(request(calling, called_ae="KUVAFETCH")))
+        assert_rejected(found.admit(request("ARCHIVE", called_ae="KUVAFETCH2")), reason=7)
+
+
+@pytest.mark.parametrize(
+    ("peer", "more"),
+    [
+        ({"networks": ["10.0.0.0/8"]}, {"address": "10.1.2.3"}),
+        ({"require_tls": True}, {"tls": True}),
+        ({"require_tls": True, "certificate_subject": "arc"}, {"tls": True, "certificate_subject": "commonName=arc"}),
+    ],
+)
+def test_what_a_peer_must_show_it_must_show_under_the_second_title_too(
+    peer: Mapping[str, Any], more: Mapping[str, Any]
+) -> None:
+    named = {"name": "arc", "ae_title": "ARC", "host": "127.0.0.1", "port": 104, "allow": [], **peer}
+    configuration = Configuration.model_validate(
+        {**CONFIGURATION, "peers": [named], "query": {**FETCHED, "upstream": "arc"},
+         "tls": {"port": 2762, "certificate": "c", "key": "k", "ca": "a"}}
+    )  # fmt: skip
+    found = Policy(configuration, fetches=lambda: True)
+    assert_rejected(found.admit(request("ARC", called_ae="KUVAFETCH")))
+    assert admitted(found.admit(request("ARC", called_ae="KUVAFETCH", **more))).peer == "arc"

@@ -1,0 +1,201 @@
+"""What an archive has of what a C-MOVE or C-GET asks for and the catalog does not know: listed by C-FIND.
+
+Promises an end within the time that an asker can wait, and that what is hidden here is not listed as the archive's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.known import Place, unknown
+from kuva_gateway.catalog.visibility import Condition
+from kuva_gateway.dicom import statuses, syntaxes
+from kuva_gateway.dicom.data_set import ElementError, read_elements
+from kuva_gateway.dicom.information_model import (
+    INSTANCE_UID,
+    PATIENT_ID,
+    SERIES_UID,
+    STUDY_ROOT_FIND,
+    STUDY_UID,
+    Level,
+)
+from kuva_gateway.forward import outcome
+from kuva_gateway.forward.call import Call, judge_call
+from kuva_gateway.forward.references import encoded
+from kuva_gateway.network.errors import NetworkError
+from kuva_gateway.network.requestor import RequestorAssociation
+from kuva_gateway.spool.awaited import Wanted
+
+MOST_INSTANCES = 100_000
+"""Instances that are listed for one request at most."""
+
+_SOP_CLASS = 0x0008_0016
+_PLAIN = (syntaxes.EXPLICIT_LITTLE, syntaxes.IMPLICIT_LITTLE)
+
+
+Lister = Callable[[Level, Mapping[Level, Sequence[str]]], list[Wanted]]
+"""Asks the archive for the instances of what unique keys name; raises NotListedError."""
+
+
+class NotListedError(Exception):
+    """The archive did not say what it has."""
+
+
+def list_instances(call: Call, level: Level, keys: Mapping[Level, Sequence[str]], seconds: float) -> list[Wanted]:
+    """The instances that the archive has of what unique keys name, within ``seconds``.
+
+    Raises
+    ------
+    NotListedError
+        It does not answer, or not in time, or with a failure.
+    """
+    found: list[Wanted] = []
+    failed: list[str] = []
+    running: list[RequestorAssociation] = []
+
+    def run() -> None:
+        try:
+            with call.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
+                running.append(association)
+                found.extend(_list(association, level, keys))
+        except NetworkError as error:
+            failed.append(judge_call(error).code)
+        except NotListedError as error:
+            failed.append(str(error))
+        except Exception as error:  # whatever it answered costs its own answers only
+            failed.append(type(error).__name__)
+
+    thread = threading.Thread(target=run, name=f"list at {call.name}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        for association in running:
+            association.abort("listing takes too long")
+        raise NotListedError("no answer in time")
+    if failed:
+        raise NotListedError(failed[0])
+    return found
+
+
+def elsewhere(
+    catalog: Catalog,
+    level: Level,
+    keys: Mapping[Level, Sequence[str]],
+    restriction: Condition,
+    *,
+    covered_only: bool,
+) -> dict[Level, Sequence[str]]:
+    """As much of a request's unique keys as the catalog does not know: what the archive is asked for; {}: nothing.
+
+    What stands below a study needs its study's UID, and an image its series'. Of a patient everything is asked.
+    """
+    if level is Level.PATIENT:
+        return {} if covered_only else dict(keys)
+    above = [one for one in (Level.STUDY, Level.SERIES) if one < level]
+    if any(len(keys.get(one, ())) != 1 for one in above):
+        return {}
+    higher = {place: keys[place][0] for place in above}
+    study, series = higher.get(Level.STUDY, ""), higher.get(Level.SERIES, "")
+
+    def place(uid: str) -> Place:
+        if level is Level.STUDY:
+            return Place(study=uid)
+        return (
+            Place(study=study, series=uid) if level is Level.SERIES else Place(study=study, series=series, instance=uid)
+        )
+
+    uids = keys[level]
+    asked = unknown(catalog, level, [place(uid) for uid in uids], restriction, covered_only=covered_only)
+    left = [uid for uid, new in zip(uids, asked, strict=True) if new]
+    return {**{one: keys[one] for one in above}, level: left} if left else {}
+
+
+def listed(
+    list_them: Lister,
+    catalog: Catalog,
+    level: Level,
+    asks: Mapping[Level, Sequence[str]],
+    restriction: Condition,
+    *,
+    covered_only: bool,
+) -> list[Wanted]:
+    """What the archive has of that and the catalog does not know, nor hides; raises NotListedError."""
+    if not asks:
+        return []
+    found = list_them(level, asks)
+    places = [Place(study=one.study, series=one.series, instance=one.sop_instance) for one in found]
+    shown = unknown(catalog, Level.IMAGE, places, restriction, covered_only=covered_only)
+    return [one for one, new in zip(found, shown, strict=True) if new]
+
+
+def _list(association: RequestorAssociation, level: Level, keys: Mapping[Level, Sequence[str]]) -> Iterator[Wanted]:
+    """IMAGE by IMAGE (PS3.4 C.4.1.2.1 wants the higher keys, one value each)."""
+    studies = list(keys.get(Level.STUDY, ()))
+    if level is Level.PATIENT:
+        patient = keys[Level.PATIENT][0]
+        found = _find(association, "STUDY", PatientID=patient)
+        studies = [one[STUDY_UID] for one in found if one.get(PATIENT_ID, patient) in ("", patient)]
+    number = 0
+    for study in studies:
+        series = list(keys.get(Level.SERIES, ())) if level >= Level.SERIES else []
+        if not series:
+            series = [one[SERIES_UID] for one in _find(association, "SERIES", StudyInstanceUID=study)]
+        for each in series:
+            images = list(keys.get(Level.IMAGE, ())) if level is Level.IMAGE else ""
+            for one in _find(
+                association, "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=each, SOPInstanceUID=images
+            ):
+                if one.get(STUDY_UID, study) not in ("", study) or one.get(SERIES_UID, each) not in ("", each):
+                    continue  # nobody asked for that
+                number += 1
+                if number > MOST_INSTANCES:
+                    raise NotListedError("too many instances")
+                yield Wanted(
+                    study=study, series=each, sop_instance=one[INSTANCE_UID], sop_class=one.get(_SOP_CLASS, "")
+                )
+
+
+_UNIQUE = {"STUDY": STUDY_UID, "SERIES": SERIES_UID, "IMAGE": INSTANCE_UID}
+
+
+def _find(association: RequestorAssociation, level: str, **given: Any) -> list[dict[int, str]]:
+    asked = Dataset()
+    asked.QueryRetrieveLevel = level
+    asked.StudyInstanceUID = asked.PatientID = ""
+    if level != "STUDY":
+        asked.SeriesInstanceUID = ""
+    if level == "IMAGE":
+        asked.SOPInstanceUID = asked.SOPClassUID = ""
+    for keyword, value in given.items():
+        setattr(asked, keyword, value)
+    context = association.context_for(STUDY_ROOT_FIND)
+    found = []
+    until = monotonic() + association.timers.response
+    for answer in association.find(context, encoded(asked, context.transfer_syntax)):
+        if statuses.is_pending(answer.status):
+            one = _uids(answer.data_set or b"", context.transfer_syntax)
+            if one.get(_UNIQUE[level]):
+                found.append(one)
+            if len(found) > MOST_INSTANCES or monotonic() > until:
+                raise NotListedError("too much, or too slow")
+        elif answer.status != statuses.SUCCESS:
+            raise NotListedError(outcome.classify(answer.status, answer.comment, answer.offending).code)
+    return found
+
+
+def _uids(data_set: bytes, transfer_syntax: str) -> dict[int, str]:
+    try:
+        elements = read_elements(data_set, transfer_syntax)
+    except ElementError:
+        return {}
+    return {
+        tag: value.decode("ascii", "replace").strip("\0 ")
+        for tag in (PATIENT_ID, *_UNIQUE.values(), _SOP_CLASS)
+        if isinstance(value := elements.get(tag, ("", b""))[1], bytes)
+    }
