@@ -13,12 +13,18 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from kuva_gateway.dicom import syntaxes
+from kuva_gateway.dicom.charsets import code_string
+from kuva_gateway.dicom.data_set import ElementError, Items, read_elements
+from kuva_gateway.dicom.deflated import Inflating
+from kuva_gateway.dicom.elements import Elements
+from kuva_gateway.dicom.encoding import Encoding
 from kuva_gateway.dicom.header import Header, HeaderError
+from kuva_gateway.dicom.part10 import read_meta
 from kuva_gateway.dicom.uids import is_valid_uid
 
 KEY_OBJECT_SELECTION: Final = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -35,8 +41,11 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
 """Document titles of rejection notes (PS3.16 CID 7011), by their code in DCM."""
 
 LARGEST = 16 << 20
-"""Bytes of a note that is read at most; one with 50,000 references has about 8 MiB."""
-_EVIDENCE = 0x0040A375  # Current Requested Procedure Evidence Sequence
+"""Bytes of a note that is read at most, inflated too; one with 50,000 references has about 8 MiB."""
+MOST_REFERENCES: Final = 100_000
+_EVIDENCE: Final = 0x0040A375  # Current Requested Procedure Evidence Sequence
+_SERIES, _INSTANCES = 0x00081115, 0x00081199
+_STUDY_UID, _SERIES_UID, _CLASS, _INSTANCE = 0x0020000D, 0x0020000E, 0x00081150, 0x00081155
 _NOT_DOCUMENTS: Final = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.9.")
 
 
@@ -76,26 +85,59 @@ def read_note(stream: BinaryIO, size: int, code: str) -> Note:
     """
     if size > LARGEST:
         raise HeaderError("a rejection note of more than 16 MiB")
-    try:
-        data_set = dcmread(BytesIO(stream.read(LARGEST)), specific_tags=[_EVIDENCE], force=True)
-        references = tuple(dict.fromkeys(_references(data_set.get("CurrentRequestedProcedureEvidenceSequence") or ())))
-    except Exception as error:  # pydicom raises nearly anything for hostile bytes
-        raise HeaderError("the references of a rejection note cannot be read") from error
+    meta = read_meta(stream)
+    stream.seek(meta.dataset_offset)
+    data = stream.read(LARGEST)
+    if syntaxes.is_deflated(meta.transfer_syntax):
+        data = Inflating(BytesIO(data), 0, len(data)).read(0, LARGEST + 1)
+        if len(data) > LARGEST:
+            raise HeaderError("a rejection note of more than 16 MiB")
+    references = tuple(dict.fromkeys(_references(_evidence_in(data, meta.transfer_syntax))))
     return Note(code=code, references=references)
 
 
-def _references(studies: Iterable[Dataset]) -> Iterable[Reference]:
+def _evidence_in(data: bytes, transfer_syntax: str) -> list[Items]:
+    """The items of the evidence sequence of a data set; none where it has none."""
+    encoding = Encoding.of(transfer_syntax)
+    elements = Elements(
+        lambda position, count: data[position : position + count],
+        implicit=encoding.implicit,
+        big_endian=encoding.big_endian,
+    )
+    found = next((one for one in elements.until(_EVIDENCE) if one.tag == _EVIDENCE), None)
+    if found is None:
+        return []
+    evidence = data[found.start : found.end]
+    if evidence.count(encoding.item(b"")[:4]) > 2 * MOST_REFERENCES:  # a study and a series for each, at the worst
+        raise HeaderError(f"a rejection note of more than {MOST_REFERENCES} references")
+    try:
+        return _items(read_elements(evidence, transfer_syntax), _EVIDENCE)
+    except ElementError as error:
+        raise HeaderError("the references of a rejection note cannot be read") from error
+
+
+def _references(studies: Iterable[Items]) -> Iterable[Reference]:
     for study in studies:
-        for series in study.get("ReferencedSeriesSequence") or ():
-            for item in series.get("ReferencedSOPSequence") or ():
+        for series in _items(study, _SERIES):
+            for item in _items(series, _INSTANCES):
                 found = Reference(
-                    study=str(study.get("StudyInstanceUID", "")),
-                    series=str(series.get("SeriesInstanceUID", "")),
-                    sop_class=str(item.get("ReferencedSOPClassUID", "")),
-                    sop_instance=str(item.get("ReferencedSOPInstanceUID", "")),
+                    study=_uid(study, _STUDY_UID),
+                    series=_uid(series, _SERIES_UID),
+                    sop_class=_uid(item, _CLASS),
+                    sop_instance=_uid(item, _INSTANCE),
                 )
                 if is_valid_uid(found.study) and is_valid_uid(found.sop_instance):
                     yield found
+
+
+def _items(within: Items, tag: int) -> list[Items]:
+    value = within.get(tag, ("", b""))[1]
+    return value if isinstance(value, list) else []
+
+
+def _uid(within: Items, tag: int) -> str:
+    value = within.get(tag, ("", b""))[1]
+    return code_string(value) if isinstance(value, bytes) else ""
 
 
 def write_note(

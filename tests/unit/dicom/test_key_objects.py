@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -20,8 +21,9 @@ from kuva_gateway.dicom.key_objects import (
 )
 from kuva_gateway.dicom.part10 import preamble_and_meta
 from kuva_gateway.dicom.scanner import scan
+from tests.unit.dicom.reference import encoded
 
-EXPLICIT = "1.2.840.10008.1.2.1"
+EXPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 CT, SR, ECG = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11", "1.2.840.10008.5.1.4.1.1.9.1.1"
 HEADER = Header(
     study_instance_uid="1.2.1",
@@ -119,3 +121,41 @@ def test_bad_uids_and_repetitions_are_left_out_and_long_ones_refused(monkeypatch
     monkeypatch.setattr(key_objects, "LARGEST", 100)
     with pytest.raises(HeaderError):
         read_note(io.BytesIO(data), len(data), "113001")
+
+
+def deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("syntax", "data"),
+    [
+        ("1.2.840.10008.1.2", encoded(dcmread(io.BytesIO(as_file(note()))), implicit=True)),
+        ("1.2.840.10008.1.2.2", encoded(dcmread(io.BytesIO(as_file(note()))), big_endian=True)),
+        (DEFLATED, deflate(note())),
+    ],
+    ids=["implicit", "big endian", "deflated"],
+)
+def test_a_note_is_read_in_every_uncompressed_syntax(syntax: str, data: bytes) -> None:
+    whole = preamble_and_meta(KEY_OBJECT_SELECTION, "1.2.9.1", syntax) + data
+    assert read_note(io.BytesIO(whole), len(whole), "113001").references == tuple(REFERENCES)
+
+
+def test_a_deflated_note_inflates_no_further_than_one_may_be_long() -> None:
+    """KiB that stand for 17 MiB; a file as long as a note may be would stand for 16 GiB."""
+    bomb = note()[:-40] + b"\x40\x00\x30\xa7OB\0\0\0\0\x10\x01" + bytes(17 << 20)
+    whole = preamble_and_meta(KEY_OBJECT_SELECTION, "1.2.9.1", DEFLATED) + deflate(bomb)
+    assert len(whole) < 128 << 10
+    with pytest.raises(HeaderError, match="more than 16 MiB"):
+        read_note(io.BytesIO(whole), len(whole), "113001")
+
+
+def test_a_note_of_nothing_but_items_is_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two million empty items fit into a note, and took a minute and a gigabyte."""
+    monkeypatch.setattr(key_objects, "MOST_REFERENCES", 100)
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 201
+    sequence = b"\x40\x00\x75\xa3SQ\0\0" + len(items).to_bytes(4, "little") + items
+    whole = as_file(sequence)
+    with pytest.raises(HeaderError, match="more than 100 references"):
+        read_note(io.BytesIO(whole), len(whole), "113001")
