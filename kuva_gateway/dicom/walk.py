@@ -296,12 +296,15 @@ class Walk:
         probe = Walk(implicit=implicit, big_endian=self._order is _BIG)
         probe._thorough = True
         probe._levels = [_Level(kind, length, implicit, None) for _ in range(len(self._levels) + 1)]
+        probe._steps = self._steps
         try:
             probe.over(view, 0)
         except DepthError:
             raise
         except (HeaderError, Unsure):
-            return
+            pass
+        self._steps = probe._steps
+        self._count_step()
 
     def _nested(self, window: bytes, base: int) -> None:
         """Walk on inside open sequences until all are closed."""

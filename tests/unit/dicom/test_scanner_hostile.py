@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kuva_gateway.dicom import fallback, scanner
+from kuva_gateway.dicom import fallback, scanner, walk
 from kuva_gateway.dicom.header import Header, HeaderError, from_json, to_json
 from kuva_gateway.dicom.part10 import read_meta
 from kuva_gateway.dicom.scanner import Incomplete, scan, scan_stream
@@ -178,3 +178,13 @@ def test_the_seeds_are_understood_as_they_are() -> None:
         if path.name in SEEDS:
             data, syntax = reference.data_set_of(Path(path))
             assert scan(data, syntax, whole=True).sop_class_uid
+
+
+def test_items_inside_values_that_are_skipped_count_as_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MOST_STEPS", 1000)
+    value = b"\xfe\xff\x00\xe0\0\0\0\0" * 64
+    element = b"\x09\x00\x01\x10UN\0\0" + len(value).to_bytes(4, "little") + value
+    behind = b"\x43\x00\x01\x00LO\0\0"
+    scan(element * 5 + behind, "1.2.840.10008.1.2.1", whole=True)
+    with pytest.raises(HeaderError, match="too many parts"):
+        scan(element * 20 + behind, "1.2.840.10008.1.2.1", whole=True)
