@@ -172,14 +172,15 @@ def _identities(segments: list[tuple[int, list[str]]], marks: _Marks, event: str
     for place, (number, fields) in enumerate(segments):
         if fields[0] != "PID":
             continue
-        merged = _merged(segments[place + 1 :])
+        merged = _merged(segments, place + 1)
         if event == "A40" and merged is None:
             raise AdtError(f"segment {number} (PID) is followed by no MRG segment")
         yield _identity(number, fields, merged, marks)
 
 
-def _merged(rest: list[tuple[int, list[str]]]) -> tuple[int, list[str]] | None:
-    for number, fields in rest:
+def _merged(segments: list[tuple[int, list[str]]], begin: int) -> tuple[int, list[str]] | None:
+    for place in range(begin, len(segments)):
+        number, fields = segments[place]
         if fields[0] == "PID":
             return None
         if fields[0] == "MRG":

@@ -70,7 +70,7 @@ def _columns(name: str, header: Sequence[object]) -> list[str]:
     columns = ["" if cell is None else column_name(str(cell)) for cell in header]
     if KEY_COLUMN not in columns:
         raise CodeListError(f"{name}: not a code list: the first line has no column CodeId")
-    repeated = sorted({column for column in columns if column and columns.count(column) > 1} & _OURS)
+    repeated = sorted(column for column in _OURS if columns.count(column) > 1)
     if repeated:
         raise CodeListError(f"{name}: the column {repeated[0]} stands twice in the first line")
     return columns

@@ -1,19 +1,23 @@
 """XML from strangers, screened before it is built into a tree.
 
-A first pass with expat counts and looks, and builds nothing: it stops at a DTD, at an entity, beyond a depth or a
-number of elements. Only then does lxml build the tree, with entities, DTDs and the network turned off once more.
-Nothing is kept, and no error repeats content.
+A first pass with expat counts and looks, and builds nothing: it stops at a DTD, at an entity, beyond a depth, a number
+of elements or of namespaces. Only then does lxml build the tree, with entities, DTDs and the network turned off once
+more. Nothing is kept, and no error repeats content.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
 
 from kuva_gateway.clinical.documents import DocumentError
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
+
+
+MOST_NAMESPACES: Final = 64
+"""Declarations that may hold at one place; to find a prefix takes as long as there are."""
 
 
 class _Screen:
@@ -23,6 +27,8 @@ class _Screen:
         self._maximum_depth = maximum_depth
         self._maximum_elements = maximum_elements
         self._depth = 0
+        self._declared: list[int] = []
+        self._namespaces = 0
         self._elements = 0
         self._parser = expat.ParserCreate()
         self._parser.StartDoctypeDeclHandler = self._doctype
@@ -45,7 +51,12 @@ class _Screen:
     def _entity(self, *_: object) -> None:
         self._refuse("an entity declaration is not allowed")
 
-    def _start(self, *_: object) -> None:
+    def _start(self, _: str, attributes: dict[str, str]) -> None:
+        declared = sum(name.startswith("xmlns") for name in attributes)
+        self._declared.append(declared)
+        self._namespaces += declared
+        if self._namespaces > MOST_NAMESPACES:
+            self._refuse(f"more than {MOST_NAMESPACES} namespaces are declared around one element")
         self._depth += 1
         self._elements += 1
         if self._depth > self._maximum_depth:
@@ -54,6 +65,7 @@ class _Screen:
             self._refuse(f"there are more than {self._maximum_elements} elements")
 
     def _end(self, *_: object) -> None:
+        self._namespaces -= self._declared.pop()
         self._depth -= 1
 
     def _refuse(self, why: str) -> None:

@@ -120,3 +120,10 @@ def test_a_messages_parts_show_no_patient_in_tracebacks() -> None:
     read = read_adt(message(pid(), f"MRG|{TEMPORARY}"))
     assert HETU not in repr(read)
     assert "kel" not in repr(read)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)  # a hundred times what it takes; looking for an MRG from the beginning took longer
+def test_a_message_of_as_many_patients_as_fit_is_read_in_time() -> None:
+    data = message(event="A08") + b"PID|||1\r" * 131_000
+    assert len(read_adt(data).identities) == 131_000

@@ -416,3 +416,15 @@ def test_any_json_value_in_a_code_is_a_bad_row_at_worst(value: object) -> None:
         text = json.dumps(page(concept(), concept("GD1AD", **{field: value})))
         listed = read_code_list("page.json", text.encode())
         assert len(listed.periods) + len(listed.bad) == 2
+
+
+def test_any_number_of_columns_is_read_in_time() -> None:
+    head = ";".join(["CodeId", "BeginningDate", *(f"c{number}" for number in range(200_000))])
+    row = "GD1AA;01.01.1999" + ";" * 200_000
+    assert only(read(head, row)).code == "GD1AA"
+
+
+def test_a_column_of_ours_that_stands_twice_is_told_and_another_is_not() -> None:
+    with pytest.raises(CodeListError, match="the column status stands twice"):
+        read("CodeId;Status;A:Status;x;x", "GD1AA;1;1;;")
+    assert only(read("CodeId;BeginningDate;x;x;", "GD1AA;01.01.1999;;;")).code == "GD1AA"

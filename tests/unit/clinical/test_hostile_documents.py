@@ -161,3 +161,18 @@ def test_no_refusal_repeats_what_the_document_says() -> None:
         text = str(refusal(data))
         assert "SECRET1" not in text
         assert hetu[:6] not in text
+
+
+def test_more_namespaces_around_an_element_than_anybody_needs_are_refused() -> None:
+    """Each prefix is looked for among all that hold: thousands on each of half a million elements take hours."""
+    declared = " ".join(f'xmlns:a{number}="urn:{number}"' for number in range(70))
+    text = build_document(study_uid="1.2.3").decode()
+    error = refusal(text.replace("<languageCode", f"\n<x {declared}/><languageCode").encode())
+    assert "more than 64 namespaces" in str(error)
+    assert error.line
+
+
+def test_a_namespace_may_be_declared_anew_on_every_element() -> None:
+    text = build_document(study_uid="1.2.3").decode()
+    again = '<x xmlns:a="urn:a" xmlns:b="urn:b"/>' * 100
+    assert parse_document(text.replace("<languageCode", f"{again}<languageCode").encode()).study_uids == ("1.2.3",)
