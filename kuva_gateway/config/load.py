@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from kuva_gateway.errors import ConfigurationError, Problem
 DEFAULT_PATH = Path("/etc/kuva-gateway/kuva-gateway.yaml")
 ENVIRONMENT_VARIABLE = "KUVA_GATEWAY_CONFIG"
 _MAXIMUM_SIZE = 4 * 2**20
+_MOST_VALUES = 200_000  # aliases of aliases may stand for any number
 
 _Place = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -80,7 +81,7 @@ def validate(text: bytes | str, path: Path, model: type[M]) -> M:
         line = mark.line + 1 if mark is not None else None
         reason = getattr(error, "problem", None) or "it is no YAML"
         raise ConfigurationError(str(path), [Problem(line=line, key="", message=str(reason))]) from None
-    except (UnicodeError, ValueError, RecursionError):
+    except (UnicodeError, ValueError, LookupError, RecursionError):  # Lookup: a tag such as !!bool before another word
         raise ConfigurationError(str(path), [Problem(line=None, key="", message="it is no YAML text")]) from None
     if not isinstance(data, dict):
         raise ConfigurationError(str(path), [Problem(line=1, key="", message="expected keys and values")])
@@ -88,7 +89,8 @@ def validate(text: bytes | str, path: Path, model: type[M]) -> M:
     try:
         checked = model.model_validate(data)
     except ValidationError as error:
-        problems += list(dict.fromkeys(_problem(fault, lines) for fault in error.errors()))
+        words = {part for place in lines for part in place}
+        problems += list(dict.fromkeys(_problem(fault, lines, words) for fault in error.errors()))
     if problems or checked is None:
         raise ConfigurationError(str(path), sorted(problems, key=lambda p: (p.line or 0, p.key)))
     return checked
@@ -97,10 +99,15 @@ def validate(text: bytes | str, path: Path, model: type[M]) -> M:
 def _plain(node: yaml.Node, place: _Place, lines: dict[_Place, int], problems: list[Problem]) -> Any:
     """The Python value of ``node``, noting the line of each place and every key that stands twice."""
     lines.setdefault(place, node.start_mark.line + 1)
+    if len(lines) > _MOST_VALUES:
+        why = f"more than {_MOST_VALUES} values, aliases counted as often as they stand"
+        raise yaml.constructor.ConstructorError(None, None, why, node.start_mark)
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = _scalar(key_node)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key is plain text", key_node.start_mark)
             inner = (*place, key if isinstance(key, str) else str(key))
             if key in result:
                 line = key_node.start_mark.line + 1
@@ -126,9 +133,9 @@ def _scalar(node: yaml.Node) -> Any:
         loader.dispose()
 
 
-def _problem(fault: Any, lines: Mapping[_Place, int]) -> Problem:
+def _problem(fault: Any, lines: Mapping[_Place, int], words: Set[str | int]) -> Problem:
     """One of pydantic's errors as a person reads it: line, key, what is expected."""
-    place = tuple(part for part in fault["loc"] if (part in _words(lines)) or isinstance(part, int))
+    place = tuple(part for part in fault["loc"] if part in words or isinstance(part, int))
     missing = fault["type"] == "missing"
     place = tuple(fault["loc"]) if missing else place
     line = next((lines[place[:size]] for size in range(len(place), -1, -1) if place[:size] in lines), None)
@@ -141,10 +148,6 @@ def _problem(fault: Any, lines: Mapping[_Place, int]) -> Problem:
         message = "must be written"
         line = line if len(place) > 1 else None
     return Problem(line=line, key=_dotted(place), message=message)
-
-
-def _words(lines: Mapping[_Place, int]) -> set[str | int]:
-    return {part for place in lines for part in place}
 
 
 def _dotted(place: _Place) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,16 @@ def test_no_text_makes_anything_but_a_configuration_or_faults(text: str | bytes)
         assert isinstance(parse(text, HERE), Configuration)
     except ConfigurationError as error:
         assert error.problems
+
+
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!float ''", "!!int '0x'", "!!set x", "!!map x"])
+def test_a_value_that_is_none_of_its_tag_is_a_fault(value: str) -> None:
+    for text in (f"environment: test\nae_title: {value}\n", f"environment: test\n? {value}\n: x\n"):
+        assert faults(text)
+
+
+def test_aliases_of_aliases_do_not_stand_for_more_values_than_any_file_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[parse.__module__], "_MOST_VALUES", 5000)
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 20)]
+    assert faults("\n".join(lines)) == ["line 1: more than 5000 values, aliases counted as often as they stand"]
