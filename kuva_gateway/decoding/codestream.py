@@ -147,7 +147,7 @@ def _jpeg_2000(frame: bytes) -> Stream:
         raise DecodingError(_DAMAGED)
     x1, y1, x0, y0 = struct.unpack_from(">4I", frame, 8)
     (samples,) = struct.unpack_from(">H", frame, 40)
-    components = {frame[42 + 3 * place : 45 + 3 * place] for place in range(samples)}
+    components = {struct.unpack_from(">3B", frame, 42 + 3 * place) for place in range(samples)}
     if len(components) != 1:
         raise DecodingError("a frame's samples are not all of one kind")
     depth, across, down = components.pop()
