@@ -102,7 +102,7 @@ def _read(line: bytes) -> Line | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -128,7 +128,7 @@ def _alert(
         object_type=_SYSTEM_OBJECT,
         role=_SECURITY_RESOURCE,
         name=node,
-        details=(("Alert Description", what.encode()),),
+        details=(("Alert Description", what.encode("utf-8", "replace")),),
     )
     return Message(
         event=SECURITY_ALERT,
@@ -233,7 +233,7 @@ def queried(
                 object_type=_SYSTEM_OBJECT,
                 role=_REPORT,
                 query=identifier,
-                details=(("TransferSyntax", transfer_syntax.encode()),),
+                details=(("TransferSyntax", transfer_syntax.encode("utf-8", "replace")),),
             ),
         ),
     )

@@ -196,7 +196,7 @@ def _read(line: bytes, where: str, place: Place) -> tuple[Record, str]:
             place=place,
         )
         bound_to = str(told["before"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise DamageError(f"{where}: this is no record") from None
     if ending != f',"hash":"{record.hash}"}}\n'.encode("ascii"):
         raise DamageError(f"{where}: record {record.number} was changed after it was written")

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from kuva_gateway.audit import events
 from kuva_gateway.audit.message import to_xml
 from tests.support import program
-from tests.unit.audit.messages import SOURCE, every_kind
+from tests.unit.audit.messages import AT, SOURCE, US, every_kind
 
 SCHEMA = Path(__file__).with_name("audit-message.rnc")
 
@@ -80,3 +81,15 @@ def test_patients_of_several_studies_are_told_once() -> None:
     root = ElementTree.fromstring(to_xml(every_kind()["moved"], SOURCE))
     kinds = [one.attrib["ParticipantObjectTypeCode"] for one in root.findall("ParticipantObjectIdentification")]
     assert kinds == ["2", "2", "1"]
+
+
+def test_text_that_no_encoding_has_is_told_as_far_as_it_can_be() -> None:
+    """What a person types in a terminal of another character set comes as lone surrogates."""
+    odd = "released \udce4"
+    node = events.Node(ae_title=odd, address=odd, certificate=odd, user=odd)
+    for message in (
+        events.refused(US, AT, caller=node, why=odd),
+        events.alert(US, AT, what=odd),
+        events.queried(US, AT, asker=node, sop_class=odd, transfer_syntax=odd, identifier=b""),
+    ):
+        ElementTree.fromstring(to_xml(message, SOURCE).encode("utf-8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kuva_gateway.audit.trail import Place, Trail, files, records, verify
+from kuva_gateway.audit.trail import Place, Trail, files, last_number, records, verify
 from kuva_gateway.errors import DamageError
 
 AT = datetime(2026, 11, 22, 3, 4, 5, 678, UTC)
@@ -187,3 +187,22 @@ def test_who_reads_on_does_not_read_again_what_stands_before(tmp_path: Path) -> 
 
 def numbers_behind(folder: Path, place: Place) -> list[int]:
     return [record.number for record in records(folder, after=1, behind=place)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"n":1e999,"at":"2026-01-01","before":"","message":"","hash":""}',
+        b'{"n":Infinity,"at":"2026-01-01","before":"","message":"","hash":""}',
+    ],
+    ids=["nested", "too large", "infinite"],
+)
+def test_json_that_no_record_has_is_damage_and_no_more(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "000000000001.jsonl").write_bytes(line + b"\n")
+    for attempt in (lambda: list(records(tmp_path)), lambda: list(verify(tmp_path)), lambda: last_number(tmp_path)):
+        with pytest.raises(DamageError, match="this is no record"):
+            attempt()
+    with pytest.raises(DamageError):
+        Trail(tmp_path).append(told("<a/>"))
+    assert (tmp_path / "000000000001.jsonl").read_bytes() == line + b"\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,12 @@ def test_processes_that_append_at_once_and_one_that_is_killed_lose_and_tear_noth
     assert not damage
     for who in (1, 2):
         assert [n[1] for n in found if n[0] == who] == [s * n for n in range(60) for s in (1, -1)]
+
+
+def test_a_line_of_nothing_but_brackets_is_damage_and_no_more(journal: Journal) -> None:
+    write(journal, {"n": 1})
+    (path,) = files(journal.folder)
+    nested = b"[" * 100_000
+    path.write_bytes(path.read_bytes() + b"%08x %s\n" % (zlib.crc32(nested), nested))
+    write(journal, {"n": 2})
+    assert read(journal) == ([1, 2], Damage(lines=1))
