@@ -6,16 +6,19 @@ The same rules on both databases: SQLite's GLOB and PostgreSQL's LIKE are both t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from kuva_gateway.catalog.attributes import Attribute, Kind
 from kuva_gateway.catalog.visibility import Condition, one_of
-from kuva_gateway.dicom.identifier import Value
+from kuva_gateway.dicom.identifier import MOST_VALUES, Value
 from kuva_gateway.dicom.names import date_key, is_ideographic, name_keys, time_key
 
 LONGEST = 1024
 """Characters of a key that is no list; the standard's own limit is 64 for most VRs, 324 for a name."""
+MOST_WORDS = 100
+"""Values of a key that is matched with what a study lists: each is a condition of its own."""
 
+_LISTED = frozenset({Kind.UID, Kind.CODE, Kind.CODES, Kind.CLASSES})
 _WILD = re.compile(r"[*?]")
 _STARS = re.compile(r"\*{2,}")
 _SPECIAL = re.compile(r"([\\%_])")
@@ -49,10 +52,12 @@ def match(attribute: Attribute, value: Value, *, postgresql: bool, accents: bool
         return _sequence(attribute, value[0], postgresql)
     if not isinstance(value, str):
         raise WrongKeyError("a sequence where a value should be")
+    if kind in _LISTED and not value.strip("\\"):  # values, and all of them empty
+        return Condition(sql="1 = 1")
     if kind is Kind.UID:
-        return one_of(column, value.split("\\"))
+        return one_of(column, _values(value, MOST_VALUES))
     if kind in (Kind.CLASSES, Kind.CODES):
-        return _in_list(column, value, postgresql)
+        return _in_list(column, _values(value, MOST_WORDS), postgresql)
     if len(value) > LONGEST:
         raise WrongKeyError("the value is too long")
     if kind is Kind.CODE:
@@ -64,6 +69,13 @@ def match(attribute: Attribute, value: Value, *, postgresql: bool, accents: bool
     if kind is Kind.NUMBER:
         return Condition(sql=f"{column} = ?", values=(value,))
     return text(column, value, postgresql)
+
+
+def _values(value: str, most: int) -> list[str]:
+    values = [one for one in value.split("\\") if one]
+    if len(values) > most:
+        raise WrongKeyError(f"more than {most} values: ask in parts")
+    return values
 
 
 def text(column: str, value: str, postgresql: bool) -> Condition:
@@ -197,11 +209,11 @@ def moment(column: str, date: str, time: str, *, combined: bool) -> Condition:
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 
-def _in_list(column: str, value: str, postgresql: bool) -> Condition:
+def _in_list(column: str, values: Sequence[str], postgresql: bool) -> Condition:
     """The column is a JSON list of words, and one of the key's values is among them."""
     each = f"JSON_ARRAY_ELEMENTS_TEXT({column}::json)" if postgresql else f"JSON_EACH({column})"
     conditions = []
-    for one in filter(None, value.split("\\")):
+    for one in values:
         if _WILD.search(one) or not one.isalnum():
             inner = text("c.value", one, postgresql)
             sql = f"EXISTS (SELECT 1 FROM {each} AS c WHERE {inner.sql})"

@@ -36,6 +36,8 @@ Value: TypeAlias = "str | tuple[Mapping[int, Value], ...]"
 _TEXT_VRS = {"SH": "value", "LO": "value", "UC": "value", "PN": "name", "ST": "line", "LT": "line", "UT": "line"}
 """VRs in the Specific Character Set, and where its initial set comes back (:func:`charsets.decode`)."""
 _DROPPED = frozenset({LEVEL, CHARACTER_SET})
+MOST_VALUES = 10_000
+"""UIDs that one key may list: more than a value of 16-bit length can hold (PS3.5 7.1.2), less than any database takes."""
 _LONGEST_CHARACTER_SET = 256
 """Bytes of Specific Character Set that are looked at; its VR allows 16 in each of a few values."""
 
@@ -142,6 +144,8 @@ def retrieval_keys(identifier: Identifier, *, lenient: bool, negotiated: Negotia
             raise IdentifierError(statuses.DATA_SET_MISMATCH, f"the unique key of level {level.name} is missing", tag)
         if any(sign in value for value in values for sign in "*?"):
             raise IdentifierError(statuses.DATA_SET_MISMATCH, "retrieval takes no wildcards", tag)
+        if len(values) > MOST_VALUES:
+            raise IdentifierError(statuses.DATA_SET_MISMATCH, f"more than {MOST_VALUES} values: ask in parts", tag)
         if level == Level.PATIENT and len(values) > 1:
             raise IdentifierError(statuses.DATA_SET_MISMATCH, "retrieval takes one Patient ID", tag)
     return found

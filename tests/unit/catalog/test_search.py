@@ -16,9 +16,10 @@ from pydicom.dataset import Dataset
 
 from kuva_gateway.catalog.attributes import ATTRIBUTES
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.matching import MOST_WORDS
 from kuva_gateway.catalog.search import prepare
 from kuva_gateway.catalog.visibility import EVERYTHING, Condition, without_states
-from kuva_gateway.dicom.identifier import Identifier, IdentifierError
+from kuva_gateway.dicom.identifier import MOST_VALUES, Identifier, IdentifierError
 from kuva_gateway.dicom.information_model import Level, Negotiated, Root
 from kuva_gateway.dicom.names import fold, name_keys
 from tests.unit.catalog.making import Hospital
@@ -282,7 +283,24 @@ WRONG: list[dict[str, Any]] = [
     {"PatientID": "x" * 2000},
     {"ProcedureCodeSequence": "text"},
     {"ProcedureCodeSequence": ({tag("CodeValue"): "x" * 2000},)},
+    {"StudyInstanceUID": "\\".join(f"1.2.{number}" for number in range(MOST_VALUES + 1))},
+    {"ModalitiesInStudy": "\\".join(f"M{number}" for number in range(MOST_WORDS + 1))},
+    {"SOPClassesInStudy": "\\".join(f"1.2.{number}" for number in range(MOST_WORDS + 1))},
 ]
+
+
+def test_a_key_may_list_as_many_values_as_it_says(hospital: Hospital) -> None:
+    """Each is bound by itself, and databases take so many only."""
+    hospital.send("1.2.1", instances=1)
+    lists = {
+        "StudyInstanceUID": [f"1.2.{number}" for number in range(MOST_VALUES)],
+        "ModalitiesInStudy": [f"M{number}" for number in range(MOST_WORDS - 1)] + ["CT"],
+        "SOPClassesInStudy": ["1.2.840.10008.5.1.4.1.1.2", *(f"1.2.{number}" for number in range(MOST_WORDS - 1))],
+        "Modality": [*(f"M{number}" for number in range(150)), "CT"],
+    }
+    for keyword, values in lists.items():
+        assert len(ask(hospital.catalog, Level.SERIES, **{keyword: "\\".join(values)})) == 1, keyword
+    assert len(ask(hospital.catalog, Level.SERIES, StudyInstanceUID="\\", PatientSex="\\")) == 1
 
 
 def test_a_value_that_its_vr_cannot_have_is_refused_with_its_tag(hospital: Hospital) -> None:
