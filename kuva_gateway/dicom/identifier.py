@@ -37,7 +37,7 @@ _TEXT_VRS = {"SH": "value", "LO": "value", "UC": "value", "PN": "name", "ST": "l
 """VRs in the Specific Character Set, and where its initial set comes back (:func:`charsets.decode`)."""
 _DROPPED = frozenset({LEVEL, CHARACTER_SET})
 MOST_VALUES = 10_000
-"""UIDs that one key may list: more than a value of 16-bit length can hold (PS3.5 7.1.2), less than any database takes."""
+"""UIDs that one key may list: more than 16 bits of length can hold (PS3.5 7.1.2), less than any database takes."""
 _LONGEST_CHARACTER_SET = 256
 """Bytes of Specific Character Set that are looked at; its VR allows 16 in each of a few values."""
 

@@ -20,7 +20,16 @@ from kuva_gateway import parts
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
 from kuva_gateway.forward.call import Call
-from kuva_gateway.network import Acceptor, Limits, Listener, ProposedContext, RequestorAssociation, Target, connect
+from kuva_gateway.network import (
+    Acceptor,
+    Limits,
+    Listener,
+    ProposedContext,
+    RequestorAssociation,
+    Target,
+    Timers,
+    connect,
+)
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.scp.lookup import Lookup
 from tests.support import dcmtk, dcmtk_environment
@@ -115,6 +124,21 @@ def ask(association: RequestorAssociation, data: bytes, syntax: str = EXPLICIT) 
     return found
 
 
+def crowd(hospital: Hospital, count: int, **attributes: Any) -> None:
+    """So many studies, 1.2.0 and 1.2.0.1 and on, all alike: rows only, but for the first."""
+    hospital.send("1.2.0", 1, **attributes)
+    columns = "state, revision, facts_version, judge, delivered, patient_id, patient_key, patient_name, description, "
+    columns += "accession_number, study_date, modalities, series, instances, bytes, peer, first_arrival, last_arrival, "
+    columns += "receiving_since"
+    with hospital.catalog.write() as session:
+        session.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) "
+            f"INSERT INTO studies (id, uid, {columns}) SELECT s.id + n.i, s.uid || '.' || n.i, {columns} "
+            "FROM n, studies s WHERE s.uid = '1.2.0'",
+            count,
+        )
+
+
 @contextmanager
 def querying(
     folder: Path,
@@ -122,6 +146,7 @@ def querying(
     allow: Sequence[str] = ("find",),
     callee: Callable[[str], Call | None] | None = None,
     archive: Mapping[str, Any] | None = None,
+    timers: Timers = TIMERS,
     **query: Any,
 ) -> Iterator[Querying]:
     """A gateway with a catalog of its own, in which nothing is yet; ``callee``: the destinations of a C-MOVE.
@@ -174,7 +199,7 @@ def querying(
         upstream=parts.call_upstream(configuration),
         log=log,
     )
-    acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, timers=TIMERS, limits=Limits(), log=log)
+    acceptor = Acceptor([Listener(host="127.0.0.1", port=0)], dispatcher, timers=timers, limits=Limits(), log=log)
     running = Querying(hospital=Hospital(catalog, spool, Clock()), acceptor=acceptor, log=log)
     acceptor.start()
     try:

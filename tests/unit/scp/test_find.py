@@ -18,7 +18,7 @@ from kuva_gateway.network.negotiation import request_bytes
 from tests.support import wait_until
 from tests.unit.network.peers import RawPeer, p_data, pdv, propose
 from tests.unit.scp.conftest import EXPLICIT, IMPLICIT
-from tests.unit.scp.querying import PATIENT_ROOT, STUDY_ROOT, Querying, ask, identifier, querying
+from tests.unit.scp.querying import PATIENT_ROOT, STUDY_ROOT, Querying, ask, crowd, identifier, querying
 
 MANY = 3000
 
@@ -188,18 +188,7 @@ def test_a_peer_that_may_not_ask_has_no_context(gateway: Querying) -> None:
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Querying]:
     """Thousands of studies, rows only; at most 2,000 answers."""
     with querying(tmp_path_factory.mktemp("crowded"), limit=2000) as found:
-        found.hospital.send("1.2.0", 1)
-        columns = "uid, state, revision, facts_version, judge, delivered, patient_id, patient_key, accession_number, "
-        columns += "study_date, modalities, series, instances, bytes, peer, first_arrival, last_arrival, "
-        columns += "receiving_since, patient_name"
-        with found.hospital.catalog.write() as session:
-            for number in range(1, MANY):
-                session.execute(
-                    f"INSERT INTO studies (id, {columns}) SELECT id + ?, uid || ?, "
-                    f"{columns.removeprefix('uid, ')} FROM studies WHERE uid = '1.2.0'",
-                    number,
-                    f".{number}",
-                )
+        crowd(found.hospital, MANY)
         yield found
 
 
