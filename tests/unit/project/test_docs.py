@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -17,7 +18,9 @@ import yaml
 from kuva_gateway.cli.main import commands
 from kuva_gateway.cli.studies import STATES
 from kuva_gateway.config.model import Configuration, Destination, Peer
+from kuva_gateway.dicom import statuses
 from kuva_gateway.monitoring.families import FAMILIES, full_name
+from kuva_gateway.network.timers import Timers
 from tests.studies import load_script
 from tests.support import ROOT, skip_or_fail
 
@@ -146,6 +149,41 @@ def test_a_key_without_a_comment_is_a_fault_of_the_page_of_settings() -> None:
     del page.comments.sections["drain_timeout"]
     with pytest.raises(writer.Undescribed, match="drain_timeout"):
         page.render()
+
+
+def test_the_conformance_statement_is_the_one_that_the_tables_give() -> None:
+    page = (ROOT / "docs" / "conformance.rst").read_text(encoding="utf-8")
+    assert page == load_script("make_conformance_doc").render(), "run scripts/make-conformance-doc"
+
+
+def test_the_conformance_statement_has_every_status_that_a_service_names() -> None:
+    page = (ROOT / "docs" / "conformance.rst").read_text(encoding="utf-8")
+    told = set(re.findall(r"^([0-9A-F]{4}) +[a-z]", page, re.MULTILINE))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "kuva_gateway" / "scp").glob("*.py"))
+    named = {getattr(statuses, name) for name in re.findall(r"statuses\.([A-Z_]+)\b", source)}
+    assert len(named) > 15
+    assert {f"{code:04X}" for code in named} <= told
+
+
+def test_the_conformance_statement_has_every_deadline() -> None:
+    writer = load_script("make_conformance_doc")
+    known = {one.name for one in dataclasses.fields(Timers)} - {"minimum_rate"}
+    assert set(writer.PHASES) == known
+
+
+def test_a_mark_that_nothing_fills_is_a_fault_of_the_conformance_statement() -> None:
+    writer = load_script("make_conformance_doc")
+    template = writer.TEMPLATE.read_text(encoding="utf-8")
+    with pytest.raises(KeyError, match="nothing_like_it"):
+        "".join(writer.parts(template + "@nothing_like_it@"))
+    with pytest.raises(KeyError, match="timers"):
+        "".join(writer.parts(template.replace("@timers@", "")))
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([a-z-]+)$", index, re.MULTILINE))
+    assert listed == {path.stem for path in (ROOT / "docs").glob("*.rst")} - {"index"}
 
 
 @pytest.mark.slow
