@@ -20,7 +20,15 @@ from kuva_gateway.config.model import Configuration
 from kuva_gateway.config.units import write_duration, write_size
 from kuva_gateway.decoding.image import DECODABLE
 from kuva_gateway.dicom import charsets, statuses, syntaxes, uids
-from kuva_gateway.dicom.information_model import MODELS, Service, answer_negotiation
+from kuva_gateway.dicom.information_model import (
+    MODELS,
+    PATIENT_ROOT_FIND,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    Service,
+    answer_negotiation,
+)
 from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES, STORAGE_CLASSES, class_name
 from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION
 from kuva_gateway.network import incoming, negotiation
@@ -59,6 +67,13 @@ GROUPS = {
     syntaxes.Rank.IMPLICIT_LITTLE: "implicit little endian", syntaxes.Rank.DEFLATED: "deflated",
     syntaxes.Rank.BIG_ENDIAN: "big endian", syntaxes.Rank.LOSSY: "lossy, or both",
 }  # fmt: skip
+ASKED = {
+    PATIENT_ROOT_FIND: "with query.upstream",
+    STUDY_ROOT_FIND: "with query.upstream, and of a destination without storage commitment",
+    STUDY_ROOT_GET: "with query.upstream",
+    STUDY_ROOT_MOVE: "with query.fetch_ae_title",
+}
+"""What the gateway itself asks of others."""
 QUERY_FILES = ("scp/find.py", "scp/lookup.py", "dicom/identifier.py", "catalog/search.py")
 RETRIEVE_FILES = ("scp/retrieval.py", "scp/lookup.py", "dicom/identifier.py")
 FIND_ALSO = (
@@ -99,10 +114,7 @@ def overview() -> str:
         (class_name(uids.VERIFICATION), uids.VERIFICATION, "yes", "yes"),
         (class_name(commitment), commitment, "yes", "yes"),
     ]
-    asked = {Service.FIND: "with query.upstream", Service.GET: "with query.upstream"}
-    for uid, model in MODELS.items():
-        rows.append((class_name(uid), uid, asked.get(model.service, "no") if "Study" in class_name(uid) or
-                     model.service is Service.FIND else "no", "yes"))  # fmt: skip
+    rows += [(class_name(uid), uid, ASKED.get(uid, "no"), "yes") for uid in MODELS]
     return table(("SOP class", "UID", "SCU", "SCP"), rows)
 
 
@@ -171,7 +183,7 @@ def rejections() -> str:
                 one.arg: getattr(policy, one.value.id) for one in call.keywords if isinstance(one.value, ast.Name)
             }
             known.append(policy._reject(why, **{str(key): value for key, value in reason.items()}))
-    rows = sorted((str(one.result), str(one.source), str(one.reason), one.why) for one in known)
+    rows = sorted({(str(one.result), str(one.source), str(one.reason), one.why) for one in known})
     return table(("result", "source", "reason", "why (in the gateway's log)"), rows)
 
 
@@ -260,6 +272,7 @@ FILLED: Mapping[str, Callable[[], str]] = {
     "syntaxes": order,
     "answers_echo": lambda: answers(("scp/echo.py",), DONE),
     "answers_store": lambda: answers(("scp/store.py",), DONE),
+    "answers_fetched": lambda: answers(("scp/fetched_store.py",), DONE),
     "immediate": immediate,
     "answers_commitment": lambda: answers(("scp/commitment.py",), DONE),
     "extended_find": lambda: extended(Service.FIND),
