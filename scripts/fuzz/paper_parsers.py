@@ -7,8 +7,10 @@ import json
 import zipfile
 from collections.abc import Iterator
 from datetime import date
+from functools import cache
 
 from harness import Harness, Input
+from xml_edits import edited
 
 from kuva_gateway.clinical.adt import AdtError, read_adt
 from kuva_gateway.clinical.authorizations import AuthorizationError, parse_authorization, scope, shown_specifier
@@ -27,6 +29,8 @@ HETU = "010594Y9032"
 
 def check_document(data: bytes) -> None:
     """A document or DocumentError; what is explained is what is read; no error repeats what stands in the file."""
+    choices = Input(data)
+    data = choices.rest if choices.number(2) else edited(_WHOLE_DOCUMENT, choices.rest, names=_NAMES, values=_VALUES)
     try:
         read = parse_document(data)
     except DocumentError as error:
@@ -63,16 +67,29 @@ def _document(body: str, *, status: str = "3", head: str = "") -> bytes:
     ).encode()
 
 
+_SECTION = (
+    '<component><section><code code="18748-4" displayName="Lausunto"/><title>Pyyntö</title><entry>'
+    '<observation classCode="DGIMG"><id root="1.2.3.4"/><code code="GD1AA" codeSystem="1.2.246.537.6.3.2006"/>'
+    '<value xsi:type="II" root="1.2.3.4.5" extension="A1"/></observation></entry></section></component>'
+)
+_WHOLE_DOCUMENT = _document(_SECTION)
+_NAMES = (
+    *("root", "extension", "code", "codeSystem", "value", "classCode", "typeCode", "displayName", "nullFlavor"),
+    "{http://www.w3.org/2001/XMLSchema-instance}type",
+)
+_VALUES = (
+    *("", " ", "1.2.3", "1.2.03", "9" * 70, HETU, "1.2.246.21", "362", "1.2.246.537.6.12.2002", "3", "1", "2", "II"),
+    *("ns0:II", "x:II", "20240229", "20230229", "99999999", "DGIMG", "RPLC", "lausunto", "-1", "TELLTALE", "²", "true"),
+)
+
+
 def _document_seeds() -> Iterator[bytes]:
-    section = (
-        '<component><section><code code="18748-4" displayName="Lausunto"/><title>Pyyntö</title><entry>'
-        '<observation classCode="DGIMG"><id root="1.2.3.4"/><code code="GD1AA" codeSystem="1.2.246.537.6.3.2006"/>'
-        '<value xsi:type="II" root="1.2.3.4.5" extension="A1"/></observation></entry></section></component>'
-    )
-    yield _document(section)
-    yield _document(section, status="1").replace(b"UTF-8", b"ISO-8859-1").replace("ö".encode(), b"\xf6")
-    yield _document("<section/>").decode().replace("UTF-8", "UTF-16").encode("utf-16")
-    yield b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+    yield b"\1" + _WHOLE_DOCUMENT
+    yield b"\1" + _document(_SECTION, status="1").replace(b"UTF-8", b"ISO-8859-1").replace("ö".encode(), b"\xf6")
+    yield b"\1" + _document("<section/>").decode().replace("UTF-8", "UTF-16").encode("utf-16")
+    yield b'\1<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+    yield b"\0"
+    yield b"\0" + bytes(range(80))
 
 
 _XML = (b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?", b"<!DOCTYPE ", b"&#x0;", b"&amp;", b"xmlns:a=", b'xsi:type="II"',
@@ -84,6 +101,9 @@ _XML = (b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?", b"<!DOCTYPE ", b"&#x0;", b
 
 def check_authorization(data: bytes) -> None:
     """An authorization or AuthorizationError; one that is in force has a beginning and an end."""
+    choices = Input(data)
+    kind = choices.number(3)
+    data = choices.rest if kind == 2 else edited(_forms()[kind], choices.rest, names=_NAMES, values=_VALUES)
     try:
         read = parse_authorization(data)
     except AuthorizationError as error:
@@ -102,6 +122,18 @@ def check_authorization(data: bytes) -> None:
 
 
 def _authorization_seeds() -> Iterator[bytes]:
+    for form in _forms():
+        yield b"\2" + form
+        yield b"\2" + form.replace(b'recordStatus code="3"', b'recordStatus code="1"')
+    for start in (b"\0", b"\1"):
+        yield start
+        yield start + bytes(range(120))
+
+
+@cache
+def _forms() -> list[bytes]:
+    """An authorization for one patient, and one for a population."""
+    made = []
     form = "1.2.246.537.6.12.2002.362"
 
     def field(number: int, value: str, text: str = "TELLTALE") -> str:
@@ -125,8 +157,8 @@ def _authorization_seeds() -> Iterator[bytes]:
         }  # fmt: skip
         body = "".join(field(number, values[number]) for number in sorted(values))
         head = '<hl7fi:contentsCode code="362" codeSystem="1.2.246.537.6.12.2002"/>'
-        yield _document(body, head=head)
-        yield _document(body, head=head, status="1")
+        made.append(_document(body, head=head))
+    return made
 
 
 # -- HL7 --------------------------------------------------------------------------------------------------------------
