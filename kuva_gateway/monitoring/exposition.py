@@ -25,6 +25,7 @@ from kuva_gateway.monitoring.sources import Sources
 from kuva_gateway.queue.alarms import KINDS
 from kuva_gateway.queue.tried import OUTCOMES
 from kuva_gateway.queue.window import CLOSED
+from kuva_gateway.scp.upstream_rest import resting_seconds
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -62,7 +63,7 @@ class _GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family of which something is known."""
-        for part in (_build, _receiving, _catalog, _delivery, _audit, _spool, _certificates):
+        for part in (_build, _receiving, _catalog, _delivery, _upstream, _audit, _spool, _certificates):
             try:
                 yield from list(part(self.sources))
             except (OSError, GatewayError) as error:
@@ -205,6 +206,11 @@ def _audit(sources: Sources) -> Iterator[Metric]:
         yield _one("audit_collector_up", float(not collector.away))
         backlog.append((("collector",), collector.waiting))
     yield _samples("audit_backlog", backlog)
+
+
+def _upstream(sources: Sources) -> Iterator[Metric]:
+    if sources.upstream is not None:
+        yield _samples("upstream_resting_seconds", [((sources.upstream,), resting_seconds(sources.spool))])
 
 
 def _spool(sources: Sources) -> Iterator[Metric]:

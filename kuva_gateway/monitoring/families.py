@@ -72,6 +72,9 @@ _ALL = (
     _counter("alarms", "Alarms since the start: entry_failed, destination_rests.", "destination", "kind"),
     _gauge("destination_resting", "1 while a destination is left alone because it cannot be used.", "destination"),
     _gauge("destination_resting_seconds", "For how long it has been; 0 while it is not.", "destination"),
+    _gauge(
+        "upstream_resting_seconds", "For how long query.upstream has not answered queries; 0 while it does.", "name"
+    ),
     _gauge("commitment_overdue", "Entries whose storage commitment is overdue.", "destination"),
     _gauge(
         "audit_backlog",

@@ -218,5 +218,6 @@ def _of_configuration(configuration: Configuration) -> dict[str, Any]:
     return {
         "peers": tuple(peer.name for peer in configuration.peers),
         "destinations": tuple(one.name for one in configuration.destinations),
+        "upstream": configuration.query.upstream,
         "certificates": lambda: parts.certificates(configuration),
     }

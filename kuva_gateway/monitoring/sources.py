@@ -19,6 +19,8 @@ class Sources:
 
     peers: tuple[str, ...]
     destinations: tuple[str, ...]
+    upstream: str | None
+    """``query.upstream``: the name of the archive that queries are also put to."""
     spool: Spool
     reception: Callable[[], Reception | None]
     waiting: Callable[[], tuple[int, datetime | None]]

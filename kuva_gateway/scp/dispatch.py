@@ -46,10 +46,14 @@ if TYPE_CHECKING:
     from kuva_gateway.scp.fetched_store import FetchedSink, FetchedStore
     from kuva_gateway.scp.fetching import Fetching
     from kuva_gateway.scp.retrieval import Retrieval
+    from kuva_gateway.scp.upstream_rest import UpstreamRest
     from kuva_gateway.spool.fetched import FetchedFiles
 
 Callee = Callable[[str], "Call | None"]
 """AE title to how it is called; None: no peer with that title can be called."""
+
+PROBING = 5.0
+"""Seconds beyond ``query.upstream_timeout`` until another question may find out whether the archive is back."""
 
 _QUERIES = {C_FIND_RQ: Service.FIND, C_MOVE_RQ: Service.MOVE, C_GET_RQ: Service.GET}
 
@@ -110,6 +114,7 @@ class Dispatcher:
         self._spool = spool
         self._fetch_ae_title = configuration.query.fetch_ae_title
         self._fetching: Fetching | None = None
+        self._rest: UpstreamRest | None = None
         self._fetched_files: FetchedFiles | None = None
         self._fetched_store: FetchedStore | None = None
         self._open_file = spool.open_instance
@@ -203,6 +208,7 @@ class Dispatcher:
                 configuration=self._configuration,
                 lookup=lookup,
                 upstream=None if self._upstream is None else self._upstream.query,
+                rest=self._upstream_rest(),
                 log=self._log,
             )
             return self._telling.query(association, context, command, data_set, found)
@@ -238,10 +244,21 @@ class Dispatcher:
                 self._upstream.query,
                 self._upstream.fetch,
                 self._copies(),
+                self._upstream_rest(),
                 seconds=own.upstream_timeout,
                 destination=own.fetch_ae_title,
             )
         return self._fetching
+
+    def _upstream_rest(self) -> UpstreamRest | None:
+        if self._rest is None and self._upstream is not None:
+            from kuva_gateway.scp.upstream_rest import UpstreamRest
+
+            own = self._configuration.query
+            self._rest = UpstreamRest(
+                self._spool, name=self._upstream.query.name, patience=own.upstream_timeout + PROBING, log=self._log
+            )
+        return self._rest
 
     def _copies(self) -> FetchedFiles:
         if self._fetched_files is None:

@@ -23,11 +23,12 @@ from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.references import encoded
 from kuva_gateway.network.commands import Command
-from kuva_gateway.network.errors import NetworkError, NoContext
+from kuva_gateway.network.errors import AssociationRejected, NetworkError, NoContext
 from kuva_gateway.network.getting import get, move
 from kuva_gateway.network.records import AcceptedContext, FindAnswer, Role
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.scp.listing import list_instances
+from kuva_gateway.scp.upstream_rest import UpstreamRest
 from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, Copying, Fetched, FetchedFiles
 
@@ -46,6 +47,10 @@ _SYNTAXES = (*_COMPRESSED[:3], syntaxes.RLE_LOSSLESS, *_COMPRESSED[3:])
 _CONTEXTS = 127  # beside the one for C-GET itself
 
 
+class RestingError(Exception):
+    """The archive is left alone for a while."""
+
+
 class Fetching:
     """How images are fetched; one for all requests of a process.
 
@@ -57,12 +62,21 @@ class Fetching:
         How it is called for fetching.
     seconds
         What listing may take (``query.upstream_timeout``).
+    rest
+        Whether the archive is left alone; None: it never is.
     destination
         Our own AE title to which the archive sends by C-MOVE (``query.fetch_ae_title``); None: it is asked by C-GET.
     """
 
     def __init__(
-        self, query: Call, call: Call, files: FetchedFiles, *, seconds: float, destination: str | None = None
+        self,
+        query: Call,
+        call: Call,
+        files: FetchedFiles,
+        rest: UpstreamRest | None = None,
+        *,
+        seconds: float,
+        destination: str | None = None,
     ) -> None:
         self.called_ae = call.called_ae
         self.files = files
@@ -70,11 +84,31 @@ class Fetching:
         self.call = call
         self.seconds = seconds
         self.destination = destination
+        self.rest = rest
         self.slots = threading.BoundedSemaphore(AT_ONCE)
 
     def list(self, level: Level, keys: Mapping[Level, Sequence[str]]) -> list[Wanted]:
         """The instances that the archive has of what unique keys name, within ``seconds``; raises NotListedError."""
-        return list_instances(self.query, level, keys, self.seconds)
+        return list_instances(self.query, level, keys, self.seconds, self.rest)
+
+    def associate(
+        self, contexts: Sequence[tuple[str, tuple[str, ...]]], roles: Mapping[str, Role] | None = None
+    ) -> RequestorAssociation:
+        """An association for fetching; raises NetworkError, and RestingError while the archive is left alone."""
+        rest = self.rest
+        if rest is None:
+            return self.call.associate(contexts, roles=roles)
+        if why := rest.refusal():
+            raise RestingError(why)
+        began = rest.began()
+        try:
+            association = self.call.associate(contexts, roles=roles)
+        except NetworkError as error:
+            if not isinstance(error, AssociationRejected):
+                rest.failed(judge_call(error).code, began)
+            raise
+        rest.answered()
+        return association
 
     def fetch(self, wanted: Sequence[Wanted]) -> Fetch:
         """Begin to fetch."""
@@ -143,6 +177,8 @@ class Fetch:
                     break
         except NoContext:
             self.why = f"the archive offers no {'C-MOVE' if by_move else 'C-GET'}"
+        except RestingError as error:
+            self.why = f"the archive: {error}"
         except NetworkError as error:
             self.why = f"the archive: {judge_call(error).code}"
         except Exception as error:
@@ -196,7 +232,7 @@ class Fetch:
                 return
             proposed = _contexts({one.sop_class for one in group})
             roles = {one: Role(scu=False, scp=True) for one, _ in proposed}
-            with self._fetching.call.associate([(STUDY_ROOT_GET, _PLAIN), *proposed], roles=roles) as association:
+            with self._fetching.associate([(STUDY_ROOT_GET, _PLAIN), *proposed], roles) as association:
                 self._association = association
                 context = association.context_for(STUDY_ROOT_GET)
                 for asked, _ in self._requests(group):
@@ -226,7 +262,7 @@ class Fetch:
     def _by_move(self) -> None:
         """Whichever process the archive reaches keeps what it sends (scp.fetched_store); here it is seen."""
         fetching = self._fetching
-        with fetching.call.associate([(STUDY_ROOT_MOVE, _PLAIN)]) as association:
+        with fetching.associate([(STUDY_ROOT_MOVE, _PLAIN)]) as association:
             self._association = association
             context = association.context_for(STUDY_ROOT_MOVE)
             for asked, part in self._requests(list(self._left.values())):

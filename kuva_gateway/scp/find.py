@@ -28,6 +28,7 @@ from kuva_gateway.scp.answers import Template
 from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.refusal import refuse
 from kuva_gateway.scp.upstream import NEARLINE, UpstreamQuery
+from kuva_gateway.scp.upstream_rest import UpstreamRest
 
 LISTEN_EVERY = 16
 """Matches between looks whether the asker cancels."""
@@ -42,6 +43,7 @@ def find(
     configuration: Configuration,
     lookup: Lookup,
     upstream: Call | None = None,
+    rest: UpstreamRest | None = None,
     log: Any = None,
 ) -> Iterator[Response]:
     """The responses to a C-FIND-RQ: pending ones (FF00, FF01), then the final one (PS3.4 table C.4-1).
@@ -75,12 +77,14 @@ def find(
         )
         answering = _Answering(association, command.message_id or 0, search, lookup, own.limit)
         covered_only = configuration.is_restricted(association.peer)
-        if upstream is None or not _asks_upstream(association, search, upstream, covered_only=covered_only):
+        asks = upstream is not None and _asks_upstream(association, search, upstream, covered_only=covered_only)
+        why_not = rest.refusal() if asks and rest is not None else ""
+        if upstream is None or rest is None or not asks or why_not:
             yield from answering.local(template)
             if not answering.over:
-                yield Response(status=statuses.SUCCESS)
+                yield _final(why_not)
             return
-        beyond = UpstreamQuery(upstream, command.affected_class, identifier, search, own.upstream_timeout)
+        beyond = UpstreamQuery(upstream, command.affected_class, identifier, search, own.upstream_timeout, rest)
         try:
             yield from answering.local(template)
             if not answering.over:
@@ -88,7 +92,7 @@ def find(
         finally:
             beyond.stop()
         if not answering.over:
-            yield _final(beyond)
+            yield _final(beyond.why)
         _tell(log, association, upstream, beyond, answering)
     except IdentifierError as error:
         yield refuse(error.status, error.comment, *error.offending)
@@ -106,10 +110,10 @@ def _asks_upstream(association: Association, search: Search, upstream: Call, *, 
     return availability is None or NEARLINE in str(availability).split("\\") or "*" in str(availability)
 
 
-def _final(beyond: UpstreamQuery) -> Response:
+def _final(why: str) -> Response:
     """Success, whatever the archive does: PS3.4 table C.4-1 has no warning, and some drop all after a failure."""
-    if beyond.why:
-        return Response(status=statuses.SUCCESS, comment=statuses.comment(f"not all of the archive: {beyond.why}"))
+    if why:
+        return Response(status=statuses.SUCCESS, comment=statuses.comment(f"not all of the archive: {why}"))
     return Response(status=statuses.SUCCESS)
 
 

@@ -28,8 +28,9 @@ from kuva_gateway.dicom.information_model import (
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.references import encoded
-from kuva_gateway.network.errors import NetworkError
+from kuva_gateway.network.errors import AssociationRejected, NetworkError, NoContext
 from kuva_gateway.network.requestor import RequestorAssociation
+from kuva_gateway.scp.upstream_rest import UpstreamRest
 from kuva_gateway.spool.awaited import Wanted
 
 MOST_INSTANCES = 100_000
@@ -47,14 +48,25 @@ class NotListedError(Exception):
     """The archive did not say what it has."""
 
 
-def list_instances(call: Call, level: Level, keys: Mapping[Level, Sequence[str]], seconds: float) -> list[Wanted]:
+def list_instances(
+    call: Call,
+    level: Level,
+    keys: Mapping[Level, Sequence[str]],
+    seconds: float,
+    rest: UpstreamRest | None = None,
+) -> list[Wanted]:
     """The instances that the archive has of what unique keys name, within ``seconds``.
 
     Raises
     ------
     NotListedError
-        It does not answer, or not in time, or with a failure.
+        It does not answer, or not in time, or with a failure, or is left alone for a while.
     """
+    why = "" if rest is None else rest.refusal()
+    if why:
+        raise NotListedError(why)
+    began = 0.0 if rest is None else rest.began()
+    heard = threading.Event()
     found: list[Wanted] = []
     failed: list[str] = []
     running: list[RequestorAssociation] = []
@@ -63,9 +75,11 @@ def list_instances(call: Call, level: Level, keys: Mapping[Level, Sequence[str]]
         try:
             with call.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
                 running.append(association)
-                found.extend(_list(association, level, keys))
+                found.extend(_list(association, level, keys, heard.set))
         except NetworkError as error:
             failed.append(judge_call(error).code)
+            if isinstance(error, AssociationRejected | NoContext):
+                heard.set()
         except NotListedError as error:
             failed.append(str(error))
         except Exception as error:  # whatever it answered costs its own answers only
@@ -74,10 +88,15 @@ def list_instances(call: Call, level: Level, keys: Mapping[Level, Sequence[str]]
     thread = threading.Thread(target=run, name=f"list at {call.name}", daemon=True)
     thread.start()
     thread.join(seconds)
-    if thread.is_alive():
-        for association in running:
-            association.abort("listing takes too long")
-        raise NotListedError("no answer in time")
+    late = thread.is_alive()
+    for association in running if late else ():
+        association.abort("listing takes too long")
+    if late:
+        failed.append("no answer in time")
+    if rest is not None and heard.is_set():
+        rest.answered()
+    elif rest is not None and failed:
+        rest.failed(failed[0], began)
     if failed:
         raise NotListedError(failed[0])
     return found
@@ -134,22 +153,24 @@ def listed(
     return [one for one, new in zip(found, shown, strict=True) if new]
 
 
-def _list(association: RequestorAssociation, level: Level, keys: Mapping[Level, Sequence[str]]) -> Iterator[Wanted]:
+def _list(
+    association: RequestorAssociation, level: Level, keys: Mapping[Level, Sequence[str]], heard: Callable[[], None]
+) -> Iterator[Wanted]:
     """IMAGE by IMAGE (PS3.4 C.4.1.2.1 wants the higher keys, one value each)."""
     studies = list(keys.get(Level.STUDY, ()))
     if level is Level.PATIENT:
         patient = keys[Level.PATIENT][0]
-        found = _find(association, "STUDY", PatientID=patient)
+        found = _find(association, heard, "STUDY", PatientID=patient)
         studies = [one[STUDY_UID] for one in found if one.get(PATIENT_ID, patient) in ("", patient)]
     number = 0
     for study in studies:
         series = list(keys.get(Level.SERIES, ())) if level >= Level.SERIES else []
         if not series:
-            series = [one[SERIES_UID] for one in _find(association, "SERIES", StudyInstanceUID=study)]
+            series = [one[SERIES_UID] for one in _find(association, heard, "SERIES", StudyInstanceUID=study)]
         for each in series:
             images = list(keys.get(Level.IMAGE, ())) if level is Level.IMAGE else ""
             for one in _find(
-                association, "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=each, SOPInstanceUID=images
+                association, heard, "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=each, SOPInstanceUID=images
             ):
                 if one.get(STUDY_UID, study) not in ("", study) or one.get(SERIES_UID, each) not in ("", each):
                     continue  # nobody asked for that
@@ -164,7 +185,9 @@ def _list(association: RequestorAssociation, level: Level, keys: Mapping[Level, 
 _UNIQUE = {"STUDY": STUDY_UID, "SERIES": SERIES_UID, "IMAGE": INSTANCE_UID}
 
 
-def _find(association: RequestorAssociation, level: str, **given: Any) -> list[dict[int, str]]:
+def _find(
+    association: RequestorAssociation, heard: Callable[[], None], level: str, **given: Any
+) -> list[dict[int, str]]:
     asked = Dataset()
     asked.QueryRetrieveLevel = level
     asked.StudyInstanceUID = asked.PatientID = ""
@@ -178,6 +201,7 @@ def _find(association: RequestorAssociation, level: str, **given: Any) -> list[d
     found = []
     until = monotonic() + association.timers.response
     for answer in association.find(context, encoded(asked, context.transfer_syntax)):
+        heard()
         if statuses.is_pending(answer.status):
             one = _uids(answer.data_set or b"", context.transfer_syntax)
             if one.get(_UNIQUE[level]):

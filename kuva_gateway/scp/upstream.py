@@ -34,10 +34,11 @@ from kuva_gateway.dicom.information_model import (
 )
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
-from kuva_gateway.network.errors import NetworkError, NoContext
+from kuva_gateway.network.errors import AssociationRejected, NetworkError, NoContext
 from kuva_gateway.network.records import AcceptedContext, FindAnswer
 from kuva_gateway.network.requestor import RequestorAssociation
 from kuva_gateway.scp.answers import Template
+from kuva_gateway.scp.upstream_rest import UpstreamRest
 
 IN_MEMORY = 64
 """Answers that wait for the asker at most; then the archive waits."""
@@ -72,7 +73,15 @@ class UpstreamQuery:
         How long whoever takes the answers waits for them, all waits together.
     """
 
-    def __init__(self, call: Call, sop_class: str, identifier: Identifier, search: Search, seconds: float) -> None:
+    def __init__(
+        self,
+        call: Call,
+        sop_class: str,
+        identifier: Identifier,
+        search: Search,
+        seconds: float,
+        rest: UpstreamRest,
+    ) -> None:
         self.why = ""
         """Why there are not all answers; "" as long as nothing is wrong."""
         self.unread = 0
@@ -82,6 +91,9 @@ class UpstreamQuery:
         self._identifier = identifier
         self._search = search
         self._left = seconds
+        self._rest = rest
+        self._began = rest.began()
+        self._heard = False
         self._stopped = threading.Event()
         self._over = threading.Event()
         self._found: queue.Queue[Match] = queue.Queue(IN_MEMORY)
@@ -101,6 +113,8 @@ class UpstreamQuery:
                 return None
             if self._left <= 0:
                 self.why = self.why or "no answer in time"
+                if not self._heard:
+                    self._rest.failed(self.why, self._began)
                 self.stop()
                 return None
             return []
@@ -132,8 +146,14 @@ class UpstreamQuery:
             self._ask()
         except NoContext:
             self.why = "it offers no such query"
+            self._rest.answered()
+        except AssociationRejected as error:
+            self.why = self.why or judge_call(error).code
+            self._rest.answered()
         except NetworkError as error:
             self.why = self.why or judge_call(error).code
+            if not (self._heard or self._stopped.is_set()):
+                self._rest.failed(self.why, self._began)
         except Exception as error:  # whatever it answered costs its own answers only
             self.why = type(error).__name__
         finally:
@@ -168,6 +188,9 @@ class UpstreamQuery:
         return template.encode(_row(keys, tags))
 
     def _take(self, answer: FindAnswer, transfer_syntax: str) -> None:
+        if not self._heard:
+            self._heard = True
+            self._rest.answered()
         if not statuses.is_pending(answer.status):
             if answer.status != statuses.SUCCESS:
                 self.why = outcome.classify(answer.status, answer.comment, answer.offending).code
@@ -187,7 +210,7 @@ class UpstreamQuery:
                 continue
 
     def _match(self, data: bytes, transfer_syntax: str) -> Match | None:
-        """None: it does not say where it stands."""
+        """None: it does not say where it stands, or is of something else than what was asked for."""
         keys = dict(read_match(data, transfer_syntax))
         for tag in self._search.tags:
             if ATTRIBUTES[tag].vr == "US":
@@ -196,6 +219,8 @@ class UpstreamQuery:
             asked = self._identifier.values(tag) if tag in UNIQUE_KEYS.values() else ()
             if not keys.get(tag) and len(asked) == 1 and tag != UNIQUE_KEYS[self._search.level]:
                 keys[tag] = asked[0]
+        if not all(_matches(self._identifier.values(tag), keys.get(tag)) for tag in UNIQUE_KEYS.values()):
+            return None
         place = Place(*(str(keys.get(tag) or "") for tag in (PATIENT_ID, _ISSUER, STUDY_UID, SERIES_UID, INSTANCE_UID)))
         needed = {STUDY_UID: place.study, UNIQUE_KEYS[self._search.level]: keys.get(UNIQUE_KEYS[self._search.level])}
         if self._search.level is Level.PATIENT:
@@ -204,6 +229,11 @@ class UpstreamQuery:
             return None
         keys[AVAILABILITY_TAG] = NEARLINE
         return Match(place, _row(keys, self._search.tags))
+
+
+def _matches(asked: tuple[str, ...], found: object) -> bool:
+    """Whether a unique key may have this value, where it was asked for by single values (PS3.4 C.2.2.2.1, C.2.2.2.2)."""
+    return not asked or not found or any("*" in one or "?" in one for one in asked) or str(found) in asked
 
 
 def _row(keys: Mapping[int, Value], tags: tuple[int, ...]) -> Row:

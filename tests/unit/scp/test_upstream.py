@@ -225,3 +225,23 @@ def test_a_cancel_goes_on_to_the_archive(tmp_path: Path) -> None:
             assert statuses in ([], [0xFF00])
             assert ask(association, identifier(StudyInstanceUID="1.2.3", InstanceAvailability="ONLINE")).final == 0
         never.set()
+
+
+def test_an_archive_that_answers_with_other_patients_and_studies_is_not_believed(
+    pair: tuple[Querying, ScriptedArchive],
+) -> None:
+    gateway, archive = pair
+    says(
+        archive,
+        match(StudyInstanceUID="1.2.9", PatientID="P1"),
+        match(StudyInstanceUID="1.2.10", PatientID="P2"),
+        match(StudyInstanceUID="1.2.11"),
+    )
+    assert gateway.find(PatientID="P1").values("StudyInstanceUID") == ["1.2.1", "1.2.11", "1.2.9"]
+    assert gateway.find(StudyInstanceUID="1.2.9\\1.2.10", PatientID="P*").values("StudyInstanceUID") == [
+        "1.2.10",
+        "1.2.9",
+    ]
+    says(archive, match(QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2.8", SeriesInstanceUID="1.2.8.1"))
+    found = gateway.find(QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2.9", SeriesInstanceUID="")
+    assert found.statuses == [0]
