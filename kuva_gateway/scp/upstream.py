@@ -232,7 +232,7 @@ class UpstreamQuery:
 
 
 def _matches(asked: tuple[str, ...], found: object) -> bool:
-    """Whether a unique key may have this value, where it was asked for by single values (PS3.4 C.2.2.2.1, C.2.2.2.2)."""
+    """Whether a unique key may have this value, where single values were asked for (PS3.4 C.2.2.2.1, C.2.2.2.2)."""
     return not asked or not found or any("*" in one or "?" in one for one in asked) or str(found) in asked
 
 

@@ -171,7 +171,7 @@ def test_an_archive_that_refuses_or_answers_garbage_costs_its_own_answers_only(
     found = gateway.find(PatientID="P1", ModalitiesInStudy="")
     assert found.values("StudyInstanceUID") == ["1.2.1", "1.2.9"]
     assert (found.final, found.comment) == (0, "not all of the archive: A700")
-    (line,) = [one for one in gateway.log.lines if one["event"] == "upstream_query" and one["unread"]]
+    (line,) = [one for one in gateway.log.lines if one["event"] == "upstream_query" and one["why"] == "A700"]
     assert (line["unread"], line["why"], line["answers"]) == (3, "A700", 1)
 
 
