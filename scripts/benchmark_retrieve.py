@@ -2,8 +2,9 @@
 
 Everybody is given the same images first, each by its own C-STORE. A C-MOVE goes to DCMTK's storescp, asked for by
 movescu; a C-GET is asked for by getscu, which writes the files. The time runs from the start of the asker to its end;
-every image must have come. DCMTK's tools run with TCP_NODELAY=1 unless ``--nagle`` is given. Loopback only; everything
-is removed at the end.
+every image must have come. With ``--ignore`` the receiving side takes the images and writes no files, so that less of
+the time is its own; that all has come is then the final response's word. DCMTK's tools run with TCP_NODELAY=1 unless
+``--nagle`` is given. Loopback only; everything is removed at the end.
 
 Examples::
 
@@ -114,13 +115,14 @@ ARCHIVES: dict[str, Callable[[Path, int, dict[str, str]], contextlib.AbstractCon
 }
 
 
-def run(command: list[str], env: dict[str, str], folder: Path) -> None:
-    """Run a tool of DCMTK that must succeed."""
+def run(command: list[str], env: dict[str, str], folder: Path) -> str:
+    """Run a tool of DCMTK that must succeed; what it said."""
     done = subprocess.run(
         command, env=env, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
     )
     if done.returncode != 0:
         raise Stopped(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.decode()[-500:]}")
+    return (done.stdout + done.stderr).decode(errors="replace")
 
 
 def put(archive: Archive, paths: list[Path], env: dict[str, str], folder: Path) -> None:
@@ -133,20 +135,24 @@ def put(archive: Archive, paths: list[Path], env: dict[str, str], folder: Path) 
 
 
 def retrieve(
-    archive: Archive, how: str, study: str, count: int, received: Path, env: dict[str, str]
+    archive: Archive, how: str, study: str, count: int, received: Path, env: dict[str, str], *, ignore: bool
 ) -> dict[str, float]:
     """One retrieval: seconds, and processor seconds of the archive."""
     before, started = cpu_seconds(archive.pid), time.perf_counter()
-    more = ["-aem", VIEWER] if how == "C-MOVE" else ["-od", str(received), "+B"]
-    run(
+    more = ["-aem", VIEWER] if how == "C-MOVE" else ["--ignore"] if ignore else ["-od", str(received), "+B"]
+    said = run(
         [program("movescu" if how == "C-MOVE" else "getscu"), "-S", "-pdu", PDU, "-aet", VIEWER,
          "-aec", archive.ae_title, *more, "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study}",
-         "127.0.0.1", str(archive.port)],
+         *(["-v"] if ignore else []), "127.0.0.1", str(archive.port)],
         env, received,
     )  # fmt: skip
-    wait_for(
-        lambda: len(list(received.iterdir())) >= count, f"{count} images by {how} from {archive.name}", patience=60
-    )
+    if ignore:
+        if "Response (Success)" not in said:
+            raise Stopped(f"{archive.name} did not send everything by {how}")
+    else:
+        wait_for(
+            lambda: len(list(received.iterdir())) >= count, f"{count} images by {how} from {archive.name}", patience=60
+        )
     seconds = time.perf_counter() - started
     for path in received.iterdir():
         path.unlink()
@@ -164,6 +170,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[tuple[str, str], 
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     with contextlib.ExitStack() as stack:
         storescp = [program("storescp"), "--quiet", "-aet", VIEWER, "-od", str(received), "+B", "+xa", "-pdu", PDU]
+        storescp += ["--ignore"] if options.ignore else []
         stack.enter_context(child([*storescp, str(viewer)], log=folder / "storescp.log", port=viewer, env=env))
         archives = []
         for name in options.archive:
@@ -173,7 +180,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[tuple[str, str], 
         for number in range(options.rounds + 1):
             for how in ("C-MOVE", "C-GET"):
                 for archive in archives[number % len(archives) :] + archives[: number % len(archives)]:
-                    one = retrieve(archive, how, study, len(paths), received, env)
+                    one = retrieve(archive, how, study, len(paths), received, env, ignore=options.ignore)
                     print(f"{how} {archive.name:>9}: {one['seconds']:6.2f} s, CPU {one['cpu']:5.2f} s"
                           f"{'' if number else ' (warming up)'}", file=sys.stderr)  # fmt: skip
                     if number:
@@ -203,6 +210,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="that count (%(default)s)")
     parser.add_argument("--archive", nargs="+", choices=list(ARCHIVES), default=list(ARCHIVES), help="who is asked")
     parser.add_argument("--nagle", action="store_true", help="leave Nagle's algorithm on in DCMTK's tools")
+    parser.add_argument("--ignore", action="store_true", help="let the receiving side write no files")
     parser.add_argument("--folder", type=Path, default=None, help="where to work (default: the temporary folder)")
     return parser.parse_args(arguments)
 
