@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -19,6 +20,7 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+_MOST = 2.0**53  # seconds or bytes; whole numbers up to here are floats without loss
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -33,11 +35,11 @@ def parse_duration(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value < 0:
             raise ValueError("a duration is not negative")
-        return float(value)
+        return _bounded(value, 1)
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in _SECONDS:
         raise ValueError("expected a duration such as 500ms, 60s, 5m, 2h or 30d")
-    return float(match[1]) * _SECONDS[match[2]]
+    return _bounded(match[1], _SECONDS[match[2]])
 
 
 def parse_size(value: Any) -> int:
@@ -51,11 +53,24 @@ def parse_size(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError("a size is not negative")
+        if value > _MOST:
+            raise ValueError("expected a smaller number")
         return value
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
     if match is None or match[2] not in _BYTES:
         raise ValueError("expected a size such as 512kB, 256MiB or 5GiB")
-    return int(float(match[1]) * _BYTES[match[2]])
+    return int(_bounded(match[1], _BYTES[match[2]]))
+
+
+def _bounded(value: str | float, unit: float) -> float:
+    """So many units; raises ValueError for more than anybody means, and for what is no number at all (``.nan``)."""
+    try:
+        found = float(value) * unit
+    except OverflowError:
+        found = inf
+    if not found <= _MOST:
+        raise ValueError("expected a smaller number")
+    return found
 
 
 def parse_share(value: Any) -> float:

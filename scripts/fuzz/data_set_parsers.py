@@ -260,7 +260,7 @@ def _identifier_seeds() -> Iterator[bytes]:
     for number, syntax in enumerate((EXPLICIT, IMPLICIT, BIG)):
         w = Writer(syntax)
         for model in range(4):
-            for flags in (0, 3, 7):
+            for flags in (model, 7):
                 start = bytes([model, flags, number])
                 for keys in _KEYS:
                     yield start + b"".join(w.element(tag, vr, value) for tag, vr, value in keys)

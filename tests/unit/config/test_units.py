@@ -29,6 +29,14 @@ def test_what_is_no_quantity_is_refused(text: object) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize("value", ["9" * 400 + "d", "9" * 400 + "GiB", 10**400, float("nan"), float("inf"), 1e300])
+def test_a_quantity_that_nobody_means_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_duration(value)
+    with pytest.raises(ValueError, match="expected"):
+        parse_size(value)
+
+
 @pytest.mark.parametrize("text", ["20", "120%", None, 0.2])
 def test_what_is_no_share_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="percentage"):

@@ -12,7 +12,7 @@ from tests.studies import load_script
 
 HARNESSES: dict[str, Any] = load_script("fuzz/parsers").HARNESSES
 BOUNDS: ModuleType = load_script("fuzz/harness")
-MUTATIONS = 3
+MUTATIONS = 2
 """Of each seed; a campaign makes millions (docs/fuzzing.rst)."""
 
 
