@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kuva_gateway.validation.rules import catalogue
 from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
+from kuva_gateway.validation.texts.responsible import RESPONSIBLE
 from kuva_gateway.validation.wording import Rule, Text
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "rules.rst"
@@ -45,6 +46,9 @@ Values in ``{braces}`` stand for what was found. No message shows a patient's id
 in another value, three asterisks stand in its place. What some instances of a study lack and others have is no
 disagreement: reports, presentation states, key objects and segmentations often come without a description, an
 accession number or a study date.
+
+*Who does it* is a proposal: hospitals divide this work in their own ways. Releasing and rejecting a study is the
+decision of a person, whose name stays in its history.
 """
 
 
@@ -89,6 +93,7 @@ def section(rule: Rule) -> str:
         severity(rule),
         *both("Looks at", rule.looks_at),
         *both("What to do", rule.remedy),
+        *both("Who does it", RESPONSIBLE[rule.id]),
         *(("Findings:", *messages(rule)) if rule.messages else ()),
     ]
     return "\n\n".join(parts) + "\n"

@@ -10,6 +10,7 @@ import pytest
 
 from kuva_gateway.validation.findings import SEVERITIES
 from kuva_gateway.validation.rules import RULES, catalogue
+from kuva_gateway.validation.texts.responsible import RESPONSIBLE
 from kuva_gateway.validation.wording import Rule, Text
 from tests.studies import load_script
 from tests.support import ROOT
@@ -22,7 +23,7 @@ ALL = pytest.mark.parametrize("rule", catalogue(), ids=lambda rule: rule.id)
 
 
 def texts(rule: Rule) -> Iterator[Text]:
-    yield from (rule.title, rule.looks_at, rule.remedy)
+    yield from (rule.title, rule.looks_at, rule.remedy, RESPONSIBLE[rule.id])
     for message in rule.messages.values():
         yield message.text
         if message.remedy is not None:
@@ -36,6 +37,10 @@ def placeholders(text: str) -> set[str | None]:
 def test_every_rule_of_the_first_issue_is_there_once() -> None:
     assert set(RULES) >= ISSUE
     assert len(RULES) == len(catalogue())
+
+
+def test_every_rule_has_somebody_who_acts_and_no_other_has() -> None:
+    assert set(RESPONSIBLE) == set(RULES)
 
 
 @ALL
