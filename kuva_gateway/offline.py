@@ -74,7 +74,10 @@ def rebuild_catalog(
     ------
     BusyError
         The daemon runs.
+    RefusedError
+        Root asks, and the state directory is another user's.
     """
+    parts.refuse_root_for_another(configuration.state_directory)
     with StateLock(configuration.state_directory / "lock"):
         sound, listed_before, kept = _look_at_old(configuration)
         journal, temporary = parts.open_journal(configuration), configuration.state_directory / "recalled.sqlite"

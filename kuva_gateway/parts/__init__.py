@@ -57,6 +57,7 @@ from kuva_gateway.parts.state import (
     open_catalog,
     open_journal,
     open_spool,
+    refuse_root_for_another,
     tell_journal,
 )
 
@@ -103,6 +104,7 @@ __all__ = [
     "outside_files",
     "overdue_after",
     "practice",
+    "refuse_root_for_another",
     "rejecters",
     "server_tls",
     "tell_audit",

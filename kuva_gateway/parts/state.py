@@ -5,13 +5,15 @@ Keeps nothing; every function makes something new from a checked configuration.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import CatalogUnavailableError, DeferredError, StateError
+from kuva_gateway.errors import CatalogUnavailableError, DeferredError, RefusedError, StateError
 from kuva_gateway.journal import Journal
 from kuva_gateway.spool.spool import Spool
 
@@ -93,8 +95,40 @@ def accepted_authorizations(configuration: Configuration) -> Path:
 
 
 def make_state_directory(path: Path) -> None:
-    """Make the state directory, readable by the gateway's own user only."""
+    """Make the state directory, readable by the gateway's own user only.
+
+    Raises
+    ------
+    RefusedError
+        It is there and :func:`refuse_root_for_another` says no.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_root_for_another(path)
+
+
+def refuse_root_for_another(path: Path) -> None:
+    """Refuse to make files as root in a state directory of another user: the gateway could not read them.
+
+    Raises
+    ------
+    RefusedError
+        Root asks, and the state directory is somebody else's.
+    """
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = _user(owner)
+        raise RefusedError(
+            f"{path} belongs to {name}, and what root makes there {name} cannot read: run this as {name} "
+            f"(runuser -u {name} -- kuva-gateway ...)"
+        )
+
+
+def _user(number: int) -> str:
+    """The user's name, or the number of one without."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def document_profile(configuration: Configuration) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,26 @@ def test_a_file_system_that_fails_is_one_line_that_names_the_file_and_status_1(t
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr == f"kuva-gateway: Not a directory: {tmp_path / 'file' / 'below'}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["codes", "import", "codes.csv"], ["catalog", "rebuild"], ["receive", "codes.csv"]], ids=" ".join
+)
+def test_root_makes_no_files_that_the_gateways_own_user_could_not_read(
+    arguments: list[str],
+    written: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = written.parent / "var"
+    state.mkdir()
+    if os.geteuid() == 0:
+        os.chown(state, 54321, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    (written.parent / "codes.csv").write_bytes((ROOT / "conf" / "procedure-codes.csv").read_bytes())
+    monkeypatch.chdir(written.parent)
+    assert main([*arguments, "--config", str(written)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "run this as" in line
+    assert list(state.iterdir()) == []
