@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import CTImageStorage, MRImageStorage
 
 from kuva_gateway.network import ProposedContext, RequestorAssociation, Target, connect
+from tests.acceptance.differences import IMAGES, QUERIES, REASONS, RETRIEVALS, Question
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.orthanc import Orthanc
-from tests.support import dcmtk, dcmtk_environment, free_port, skip_or_fail, wait_until
+from tests.support import ROOT, dcmtk, dcmtk_environment, free_port, skip_or_fail, wait_until
 from tests.unit.catalog.making import data_set
 from tests.unit.scp.conftest import EXPLICIT
 from tests.unit.scp.querying import PATIENT_ROOT, STUDY_ROOT, ask, identifier
+from tests.unit.scp.retrieving import PATIENT_GET, STUDY_GET
 
-STORE = ["echo", "store", "find"]
-PEERS = [
-    {"name": "ct1", "ae_title": "CT1", "allow": STORE},
-    {"name": "orthanc", "ae_title": "ORTHANC", "allow": STORE},
-    {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
-]
+ALL = ["echo", "store", "find", "move", "get"]
+
+
+def orthanc_beside(gateway: Gateway, folder: Path) -> Orthanc:
+    """One that knows the gateway, and that the gateway knows."""
+    return Orthanc(folder / "orthanc", ae_title="ORTHANC", gateway_port=gateway.port, dicom_port=orthanc_port())
+
+
+@cache
+def orthanc_port() -> int:
+    """Where Orthanc is, when it runs."""
+    return free_port()
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway(tmp_path_factory.mktemp("queries") / "gateway", processes=2, peers=PEERS) as running:
+    peers = [
+        {"name": "ct1", "ae_title": "CT1", "allow": ALL},
+        {
+            "name": "orthanc",
+            "ae_title": "ORTHANC",
+            "allow": ALL,
+            "host": "127.0.0.1",
+            "port": orthanc_port(),
+        },
+        {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
+    ]
+    with Gateway(tmp_path_factory.mktemp("queries") / "gateway", processes=2, peers=peers) as running:
         yield running
 
 
@@ -68,67 +91,6 @@ def test_a_process_that_only_stores_has_no_catalog_open(gateway: Gateway) -> Non
 
 # -- peers -------------------------------------------------------------------------------------------------------------
 
-IMAGES: tuple[dict[str, Any], ...] = (
-    {"study": "1.2.1", "PatientName": "Virtanen^Matti", "PatientID": "P1", "StudyTime": "101500", "StudyID": "1"},
-    {"study": "1.2.1", "PatientName": "Virtanen^Matti", "PatientID": "P1", "series": 2, "StudyTime": "101500"},
-    {"study": "1.2.2", "PatientName": "Virtanen^Maija", "PatientID": "P2", "StudyDate": "20240201", "Modality": "MR"},
-    {
-        "study": "1.2.3",
-        "PatientName": "Makinen^Liisa",
-        "PatientID": "P3",
-        "StudyDate": "20240301",
-        "AccessionNumber": "A3",
-    },
-    {
-        "study": "1.2.4",
-        "PatientName": "Makinen^Liisa",
-        "PatientID": "P3",
-        "StudyDate": "20240401",
-        "AccessionNumber": "A4",
-    },
-)
-QUERIES: tuple[tuple[str, str, dict[str, str]], ...] = (
-    (STUDY_ROOT, "StudyInstanceUID", {}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientID": "P3"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientID": "P*"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientID": "P?"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientID": "p3"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "Virtanen^Matti"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "Virtanen"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "Virtanen*"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "*Liisa"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "VIRTANEN^MATTI"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"PatientName": "virtanen*"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyDate": "20240201"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyDate": "20240201-20240301"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyDate": "-20240201"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyDate": "20240301-"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"AccessionNumber": "A3"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"AccessionNumber": "A_"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"AccessionNumber": "%"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyTime": "101500"}),
-    (STUDY_ROOT, "StudyInstanceUID", {"StudyTime": "100000-110000"}),
-    (PATIENT_ROOT, "PatientID", {"QueryRetrieveLevel": "PATIENT"}),
-    (PATIENT_ROOT, "PatientID", {"QueryRetrieveLevel": "PATIENT", "PatientName": "Makinen*"}),
-    (PATIENT_ROOT, "StudyInstanceUID", {"PatientID": "P3"}),
-    (STUDY_ROOT, "SeriesInstanceUID", {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": "1.2.1"}),
-    (STUDY_ROOT, "SeriesInstanceUID", {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": "1.2.2", "Modality": "CT"}),
-    (
-        STUDY_ROOT,
-        "SOPInstanceUID",
-        {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": "1.2.1", "SeriesInstanceUID": "1.2.1.2"},
-    ),
-)
-DIFFERENT: dict[str, set[str]] = {
-    "qrscp": {'{"PatientName": "VIRTANEN^MATTI"}'},
-    "orthanc": set(),
-    "dcmqrscp": {'{"PatientName": "VIRTANEN^MATTI"}', '{"PatientName": "virtanen*"}'},
-}
-"""Queries, as JSON, that a peer answers in another way; docs/decisions/0017 says why ours are as they are.
-
-Where qrscp has an answer for every image, one of each counts.
-"""
-
 
 def write(path: Path, made: Dataset) -> None:
     made.ensure_file_meta()
@@ -138,15 +100,64 @@ def write(path: Path, made: Dataset) -> None:
         made.save_as(path, enforce_file_format=True, implicit_vr=False, little_endian=True)
 
 
-def answers(port: int, *, called: str, calling: str) -> dict[str, list[str]]:
-    """Every query's matches, by their unique key."""
-    found = {}
-    for root, unique, keys in QUERIES:
-        with associate(port, root, called=called, calling=calling) as asker:
-            given = ask(asker, identifier(**{unique: "", **keys}))
-            values = [str(one.get(unique, "")) for one in given.data_sets if str(one.get("PatientID", "")) != "BARRIER"]
-            found[json.dumps(keys)] = sorted(value for value in values if not value.startswith(("1.3.", "BARRIER")))
+Answered = tuple[Any, ...]
+
+
+def answers(port: int, *, called: str, calling: str) -> list[Answered]:
+    """To every query: its matches by their unique key, each once, the final status, and whether keys were warned of."""
+    found: list[Answered] = []
+    with ExitStack() as stack:
+        askers: dict[str, RequestorAssociation] = {}
+        for one in QUERIES:
+            if one.root not in askers:
+                opened = associate(port, one.root, called=called, calling=calling)
+                askers[one.root] = stack.enter_context(opened)
+            given = ask(askers[one.root], identifier(**{one.unique: "", **one.keys}))
+            values = {str(match.get(one.unique, "")) for match in given.data_sets}
+            own = sorted(value for value in values if not value.startswith(("1.3.", "BARRIER")))
+            found.append((own, f"{given.final:04X}", 0xFF01 in given.statuses))
     return found
+
+
+def retrievals(port: int, *, called: str, calling: str) -> list[Answered]:
+    """To every C-GET, asked by pynetdicom: the final status and how many images came."""
+    classes = [CTImageStorage, MRImageStorage]
+    received: list[str] = []
+
+    def store(event: evt.Event) -> int:
+        received.append(str(event.request.AffectedSOPInstanceUID))
+        return 0
+
+    ae = AE(ae_title=calling)
+    for sop_class in (STUDY_GET, PATIENT_GET, *classes):
+        ae.add_requested_context(sop_class, EXPLICIT)
+    roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
+    association = ae.associate(
+        "127.0.0.1", port, ae_title=called, ext_neg=roles, evt_handlers=[(evt.EVT_C_STORE, store)]
+    )
+    found: list[Answered] = []
+    try:
+        for one in RETRIEVALS:
+            received.clear()
+            asked = Dataset()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # UIDs that are none
+                for keyword, value in one.keys.items():
+                    setattr(asked, keyword, value)
+                *_, (status, _) = association.send_c_get(asked, PATIENT_GET if one.root == PATIENT_ROOT else STUDY_GET)
+            found.append((f"{status.Status:04X}", len(received)))
+    finally:
+        association.release()
+    return found
+
+
+def differing(name: str, ours: Sequence[Answered], theirs: Sequence[Answered], asked: Sequence[Question]) -> list[Any]:
+    """What is not as the table says: a difference without a reason, or a reason without a difference."""
+    return [
+        (dict(question.keys), mine, other)
+        for question, mine, other in zip(asked, ours, theirs, strict=True)
+        if (mine != other) != (name in question.different)
+    ]
 
 
 def qrscp(folder: Path, port: int) -> Sequence[str]:
@@ -215,34 +226,64 @@ def images(gateway: Gateway) -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["qrscp", "dcmqrscp"])
-def test_a_peer_answers_the_same_but_where_we_know_better(
+def test_a_peer_answers_the_same_but_for_reasons(
     gateway: Gateway, images: list[Path], tmp_path: Path, name: str
 ) -> None:
     makers: dict[str, Callable[[Path, int], Sequence[str]]] = {"qrscp": qrscp, "dcmqrscp": dcmqrscp}
     port, title = free_port(), name.upper()
-    ours = answers(gateway.port, called="KUVAGW", calling="CT1")
-    assert all(len(set(found)) == len(found) for found in ours.values())
     with ExitStack() as stack:
         run_peer(stack, makers[name](tmp_path, port), tmp_path, port, title)
         send = [dcmtk("storescu"), "-aet", "CT1", "-aec", title, "127.0.0.1", str(port), *map(str, images)]
         subprocess.run(send, env=dcmtk_environment(), check=True, timeout=60)
-        theirs = answers(port, called=title, calling="CT1")
-    assert {query for query in ours if ours[query] != sorted(set(theirs[query]))} == DIFFERENT[name]
+        found = answers(port, called=title, calling="CT1")
+        got = retrievals(port, called=title, calling="CT1")
+    assert differing(name, answers(gateway.port, called="KUVAGW", calling="CT1"), found, QUERIES) == []
+    assert differing(name, retrievals(gateway.port, called="KUVAGW", calling="CT1"), got, RETRIEVALS) == []
+
+
+def test_an_answer_stands_for_one_study_or_patient(gateway: Gateway, images: list[Path]) -> None:
+    for root, unique, level in ((STUDY_ROOT, "StudyInstanceUID", "STUDY"), (PATIENT_ROOT, "PatientID", "PATIENT")):
+        with associate(gateway.port, root) as asker:
+            values = ask(asker, identifier(QueryRetrieveLevel=level, **{unique: ""})).values(unique)
+        assert len(set(values)) == len(values)
+
+
+def test_every_difference_has_a_reason_that_cites_the_standard() -> None:
+    text = (ROOT / "docs/decisions/0017-where-answers-to-queries-differ-from-peers.rst").read_text()
+    given = dict(re.findall(r"^- \*(.+?)\*\. (.+?)(?=^- \*|^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert given.keys() >= REASONS
+    assert [reason for reason in REASONS if "PS3." not in given[reason]] == []
 
 
 @pytest.mark.slow
-def test_orthanc_answers_the_same_and_reads_our_answers(gateway: Gateway, images: list[Path], tmp_path: Path) -> None:
-    ours = answers(gateway.port, called="KUVAGW", calling="CT1")
-    with Orthanc(tmp_path / "orthanc", ae_title="ORTHANC", gateway_port=gateway.port) as orthanc:
+def test_orthanc_answers_the_same_but_for_reasons(gateway: Gateway, images: list[Path], tmp_path: Path) -> None:
+    with Orthanc(
+        tmp_path / "orthanc", ae_title="ORTHANC", gateway_port=gateway.port, dicom_port=orthanc_port()
+    ) as orthanc:
         for image in images:
             orthanc.post("/instances", image.read_bytes())
-        theirs = answers(orthanc.port, called="ORTHANC", calling="KUVAGW")
-        assert {query for query in ours if ours[query] != sorted(set(theirs[query]))} == DIFFERENT["orthanc"]
+        found = answers(orthanc.port, called="ORTHANC", calling="KUVAGW")
+        got = retrievals(orthanc.port, called="ORTHANC", calling="KUVAGW")
+        assert differing("orthanc", answers(gateway.port, called="KUVAGW", calling="CT1"), found, QUERIES) == []
+        mine = retrievals(gateway.port, called="KUVAGW", calling="CT1")
+        assert differing("orthanc", mine, got, RETRIEVALS) == []
+
+
+@pytest.mark.slow
+def test_orthanc_asks_us_reads_our_answers_and_has_them_sent(
+    gateway: Gateway, images: list[Path], tmp_path: Path
+) -> None:
+    """As a modality that queries, and as the destination of the C-MOVE that it asks for."""
+    with Orthanc(
+        tmp_path / "orthanc", ae_title="ORTHANC", gateway_port=gateway.port, dicom_port=orthanc_port()
+    ) as orthanc:
         body = {"Level": "Study", "Query": {"PatientName": "Makinen*", "StudyDate": "", "ModalitiesInStudy": ""}}
         query = orthanc.post("/modalities/gateway/query", json.dumps(body).encode())["ID"]
         found = [
             orthanc.get(f"/queries/{query}/answers/{one}/content?simplify")
             for one in orthanc.get(f"/queries/{query}/answers")
         ]
-    assert sorted(one["StudyDate"] for one in found) == ["20240301", "20240401"]
-    assert {one["RetrieveAETitle"] for one in found} == {"KUVAGW"}
+        assert sorted(one["StudyDate"] for one in found) == ["20240301", "20240401"]
+        assert {one["RetrieveAETitle"] for one in found} == {"KUVAGW"}
+        orthanc.post(f"/queries/{query}/retrieve", json.dumps({"TargetAet": "ORTHANC", "Synchronous": True}).encode())
+        assert orthanc.sop_instance_uids() == {"1.2.3.1.1", "1.2.4.1.1"}
