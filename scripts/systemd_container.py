@@ -28,11 +28,17 @@ sys.exit(main())
 Done = subprocess.CompletedProcess[str]
 
 
-def build(root: Path, source: Path) -> Path:
-    """The Debian at ``root`` with the gateway of ``source``; what is there already is used again."""
+def debian(root: Path) -> Path:
+    """A Debian at ``root`` without the gateway; one that is there already is used again."""
     if not (root / "usr" / "bin" / "python3").exists():
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root), MIRROR]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return root
+
+
+def build(root: Path, source: Path) -> Path:
+    """The Debian at ``root`` with the gateway of ``source``; what is there already is used again."""
+    debian(root)
     program = root / "opt" / "kuva-gateway"
     if not program.exists():
         _install_python(root, program)
