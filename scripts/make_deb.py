@@ -66,9 +66,12 @@ def configuration() -> str:
 
 
 def put(root: Path, path: str, content: str | bytes, mode: int = 0o644) -> None:
-    """One file of the package."""
+    """One file of the package, whatever the umask is."""
     target = root / path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(target.relative_to(root).parents):
+        if not (root / folder).exists():
+            (root / folder).mkdir()
+            (root / folder).chmod(0o755)
     target.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     target.chmod(mode)
 
