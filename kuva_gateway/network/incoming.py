@@ -23,11 +23,11 @@ from kuva_gateway.network.errors import (
     Stopped,
     TlsFailed,
 )
+from kuva_gateway.network.items import Proposal
 from kuva_gateway.network.negotiation import (
     APPLICATION_CONTEXT,
     MOST_CONTEXTS,
     PROTOCOL_VERSION,
-    Proposal,
     accept_bytes,
     agree_as_acceptor,
     read_fixed,

@@ -1,15 +1,13 @@
 """A-ASSOCIATE in and out (PS3.8 9.3.2, 9.3.3; PS3.7 annex D.3), on pynetdicom's codecs.
 
-pynetdicom reads and writes the items; what it does not do is done here: unknown items are passed over (PS3.8 9.3.1 lets
-them come), whatever it raises becomes one :class:`ProtocolViolation`, context ids are checked, and the decoding of a
-request that came before, byte for byte, is remembered (128 contexts with 25 transfer syntaxes take 60 ms).
+Items are read by :mod:`kuva_gateway.network.items` and written by pynetdicom. What was read of a request that came
+before, byte for byte, is remembered.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,41 +15,22 @@ from pynetdicom import pdu_items
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
 from kuva_gateway.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from kuva_gateway.network import pdus
-from kuva_gateway.network.errors import ProtocolViolation
-from kuva_gateway.network.records import AcceptedContext, Answer, ProposedContext, Role, UserIdentity
+from kuva_gateway.network.items import Proposal, bad, decode
+from kuva_gateway.network.records import AcceptedContext, Answer, ProposedContext, Role
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 PROTOCOL_VERSION = 1  # PS3.8 9.3.2: bit 0 is the one that counts
 MOST_CONTEXTS = 128  # ids are odd and below 256
 
 _FIXED = struct.Struct(">HH16s16s32x")
-_ITEM = struct.Struct(">BxH")
-_USER_INFORMATION = 0x50
 _IDENTITY = b"\x58\x00"
-_KNOWN = frozenset(pdu_items.PDU_ITEM_TYPES)
 _REMEMBERED = 16_384  # bytes; longer requests are decoded every time, so that the memory of them stays small
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """The items of an A-ASSOCIATE-RQ or -AC; ``answers`` by context id for the latter."""
-
-    application_context: str
-    contexts: tuple[ProposedContext, ...]
-    answers: Mapping[int, Answer] = field(default_factory=dict)
-    roles: Mapping[str, Role] = field(default_factory=dict)
-    extended: Mapping[str, bytes] = field(default_factory=dict)
-    maximum_length: int = 0
-    implementation_class_uid: str = ""
-    implementation_version: str = ""
-    user_identity: UserIdentity | None = None
 
 
 def read_fixed(body: bytes) -> tuple[int, str, str]:
     """Protocol version, called and calling AE title of an A-ASSOCIATE-RQ, titles without padding (PS3.8 9.3.2)."""
     if len(body) < _FIXED.size:
-        raise _bad("an A-ASSOCIATE PDU is shorter than its fixed part")
+        raise bad("an A-ASSOCIATE PDU is shorter than its fixed part")
     version, _, called, calling = _FIXED.unpack_from(body)
     return version, _title(called), _title(calling)
 
@@ -65,102 +44,16 @@ def read_items(body: bytes, *, accept: bool) -> Proposal:
         The items do not fit into each other, or hold what they may not.
     """
     if len(body) < _FIXED.size:
-        raise _bad("an A-ASSOCIATE PDU is shorter than its fixed part")
+        raise bad("an A-ASSOCIATE PDU is shorter than its fixed part")
     items = body[_FIXED.size :]
     if len(items) > _REMEMBERED or _IDENTITY in items:  # somebody's password is not for remembering
-        return _decode(items, accept)
+        return decode(items, accept=accept)
     return _remembered(items, accept)
 
 
 @lru_cache(maxsize=64)
 def _remembered(items: bytes, accept: bool) -> Proposal:
-    return _decode(items, accept)
-
-
-def _decode(raw: bytes, accept: bool) -> Proposal:
-    pdu: Any = A_ASSOCIATE_AC() if accept else A_ASSOCIATE_RQ()
-    try:
-        # The fixed part was read by read_fixed; here it is one that the codec cannot stumble over.
-        pdu.decode(bytes(10) + b"A".ljust(16) + b"A".ljust(16) + bytes(32) + _known_items(raw))
-        return _proposal(pdu, accept)
-    except ProtocolViolation:
-        raise
-    except Exception as error:  # whatever the codec meets in hostile bytes: assertions, struct errors, bad UIDs
-        raise _bad(f"an A-ASSOCIATE PDU cannot be read ({type(error).__name__})") from None
-
-
-def _known_items(raw: bytes) -> bytes:
-    """The items without those that no codec knows, at the top and inside the User Information item."""
-    parts: list[bytes] = []
-    position = 0
-    while position < len(raw):
-        if len(raw) - position < _ITEM.size:
-            raise _bad("an A-ASSOCIATE PDU ends in the middle of an item")
-        kind, length = _ITEM.unpack_from(raw, position)
-        end = position + _ITEM.size + length
-        if end > len(raw):
-            raise _bad("an item is longer than its A-ASSOCIATE PDU")
-        if kind == _USER_INFORMATION:
-            inner = _known_items(raw[position + _ITEM.size : end])
-            parts.append(_ITEM.pack(kind, len(inner)) + inner)
-        elif kind in _KNOWN:
-            parts.append(raw[position:end])
-        position = end
-    return b"".join(parts)
-
-
-def _proposal(pdu: Any, accept: bool) -> Proposal:
-    contexts: list[ProposedContext] = []
-    answers: dict[int, Answer] = {}
-    for item in pdu.presentation_context:
-        number = item.context_id
-        if accept:
-            answers[number] = Answer(result=item.result, transfer_syntax=_uid(item.transfer_syntax))
-            continue
-        if not number % 2 or any(context.id == number for context in contexts) or item.abstract_syntax is None:
-            raise _bad("a presentation context has an id that is even or used twice, or no abstract syntax")
-        syntaxes = tuple(_uid(syntax) for syntax in item.transfer_syntax if syntax)
-        contexts.append(
-            ProposedContext(id=number, abstract_syntax=_uid(item.abstract_syntax), transfer_syntaxes=syntaxes)
-        )
-    information = pdu.user_information
-    return Proposal(
-        application_context=_uid(pdu.application_context_name),
-        contexts=tuple(contexts),
-        answers=answers,
-        roles=_roles(information),
-        extended=_extended(information),
-        maximum_length=(information.maximum_length or 0) if information else 0,
-        implementation_class_uid=_uid(information.implementation_class_uid) if information else "",
-        implementation_version=(information.implementation_version_name or "").strip() if information else "",
-        user_identity=_identity(information),
-    )
-
-
-def _roles(information: Any) -> dict[str, Role]:
-    if information is None:
-        return {}
-    return {
-        _uid(uid): Role(scu=bool(item.scu_role), scp=bool(item.scp_role))
-        for uid, item in information.role_selection.items()
-    }
-
-
-def _extended(information: Any) -> dict[str, bytes]:
-    items = information.ext_neg if information is not None else []
-    return {_uid(item.sop_class_uid): bytes(item.service_class_application_information or b"") for item in items}
-
-
-def _identity(information: Any) -> UserIdentity | None:
-    identity = information.user_identity if information is not None else None
-    if not isinstance(identity, pdu_items.UserIdentitySubItemRQ):
-        return None
-    return UserIdentity(
-        type=identity.user_identity_type or 0,
-        primary=identity.primary_field or b"",
-        secondary=identity.secondary_field or b"",
-        response_requested=bool(identity.positive_response_requested),
-    )
+    return decode(items, accept=accept)
 
 
 def request_bytes(
@@ -318,11 +211,3 @@ def _accepted(
 
 def _title(raw: bytes) -> str:
     return raw.decode("ascii", "replace").strip(" \0")
-
-
-def _uid(value: object) -> str:
-    return str(value).strip("\0 ") if value is not None else ""
-
-
-def _bad(message: str) -> ProtocolViolation:
-    return ProtocolViolation(message, reason=pdus.INVALID_PARAMETER_VALUE)

@@ -34,8 +34,6 @@ class Harness:
     """Bytes of an input that the engine makes, at most."""
     words: tuple[bytes, ...] = ()
     """What the format is full of, for the engine to put in."""
-    also: tuple[str, ...] = ()
-    """Modules outside the gateway whose branches count as well."""
 
 
 class OutOfBoundsError(Exception):

@@ -349,7 +349,6 @@ HARNESSES = (
         check=check_negotiation,
         seeds=_negotiation_seeds,
         words=(*(bytes([kind, 0, 0]) for kind in (0x10, 0x20, 0x21, 0x30, 0x40, 0x50, *range(0x51, 0x5B))), b"1.2.840"),
-        also=("pynetdicom.pdu", "pynetdicom.pdu_items"),
     ),
     Harness(
         name="commands",

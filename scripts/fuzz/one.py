@@ -21,7 +21,7 @@ def main() -> None:
     sys.path[:0] = [str(HERE), str(HERE.parents[1])]
     warnings.simplefilter("ignore")  # as in the daemon: libraries quote what they read
     with atheris.instrument_imports(
-        include=["kuva_gateway", "pynetdicom.pdu", "pynetdicom.pdu_items", "yaml.constructor", "yaml.resolver"],
+        include=["kuva_gateway", "yaml.constructor", "yaml.resolver"],
         enable_loader_override=False,
     ):
         import harness

@@ -237,7 +237,6 @@ HARNESSES = (
             b"peers:",
             b"networks:",
         ),
-        also=("yaml.constructor", "yaml.resolver"),
     ),
     Harness(
         name="trail",

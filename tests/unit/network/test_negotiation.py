@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
 from kuva_gateway.network import Answer, ProposedContext, ProtocolViolation, Role, negotiation
+from kuva_gateway.network.items import Proposal
 from kuva_gateway.network.wire import fragment_room
 from tests.unit.network.peers import COMMITMENT, CT, EXPLICIT, IMPLICIT, JPEG_2000, MR, propose
 
@@ -107,6 +108,60 @@ def test_context_ids_are_odd_and_used_once(ids):
         negotiation.read_items(request(contexts, {})[6:], accept=False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        (0x54, struct.pack(">H", 3) + b"1.2\1", "a role selection is cut off"),
+        (0x54, b"\0", "shorter than its fields"),
+        (0x56, b"", "shorter than its fields"),
+        (0x56, struct.pack(">H", 3) + b"\xff.2", "not ASCII"),
+        (0x58, b"\2", "a user identity is cut off"),
+        (0x58, b"\2\1\0", "shorter than its fields"),
+    ],
+)
+def test_an_item_that_ends_too_early_is_told(kind, content, said):
+    with pytest.raises(ProtocolViolation, match=said):
+        negotiation.read_items(with_items(struct.pack(">BxH", kind, len(content)) + content, inside=True), accept=False)
+
+
+def test_a_user_without_a_second_field_may_leave_its_length_out():
+    item = struct.pack(">BxHBBH", 0x58, 9, 1, 0, 5) + b"nurse"
+    identity = negotiation.read_items(with_items(item, inside=True), accept=False).user_identity
+    assert identity is not None
+    assert (identity.type, identity.primary, identity.secondary) == (1, b"nurse", b"")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        struct.pack(">BxHL", 0x51, 4, 1),
+        struct.pack(">BxHH", 0x51, 2, 1),
+        struct.pack(">BxH", 0x52, 3) + b"9.9",
+        struct.pack(">BxH", 0x55, 3) + b"NEW",
+    ],
+)
+def test_of_items_that_may_stand_once_the_first_counts(items):
+    for inside in (True, False):
+        whole = items if inside else struct.pack(">BxH", 0x50, len(items)) + items
+        assert negotiation.read_items(with_items(whole, inside=inside), accept=False) == negotiation.read_items(
+            request()[6:], accept=False
+        )
+
+
+def test_a_name_longer_than_any_uid_is_refused():
+    context = ProposedContext(id=1, abstract_syntax="1.2", transfer_syntaxes=("1.3",))
+    body = request([context], {})[6:]
+    long = b"1.2." + b"9" * 61
+    for short in (b"1.2", b"1.3"):
+        kind = b"\x30" if short == b"1.2" else b"\x40"
+        old, new = (kind + b"\0" + struct.pack(">H", len(uid)) + uid for uid in (short, long))
+        where = body.index(b"\x20\0", 68)
+        length = struct.unpack_from(">H", body, where + 2)[0]
+        grown = body[: where + 2] + struct.pack(">H", length + 62) + body[where + 4 :].replace(old, new)
+        with pytest.raises(ProtocolViolation, match="more than 64"):
+            negotiation.read_items(grown, accept=False)
+
+
 def test_hostile_lengths_are_refused():
     for extra in (b"\x20", b"\x20\0\xff\xff", b"\x20\0\0\x01\0", b"\x50\0\0\x04\x51\0\0\xff"):
         with pytest.raises(ProtocolViolation) as caught:
@@ -149,7 +204,7 @@ def test_both_sides_agree_on_roles(asked, granted, acceptor, requestor):
     contexts = propose((COMMITMENT, IMPLICIT))
     wanted = {COMMITMENT: asked} if asked else {}
     answers = {1: Answer(transfer_syntax=IMPLICIT, role=granted)}
-    proposal = negotiation.Proposal(application_context="", contexts=tuple(contexts), roles=wanted)
+    proposal = Proposal(application_context="", contexts=tuple(contexts), roles=wanted)
     ours, roles, _ = negotiation.agree_as_acceptor(contexts, proposal, answers)
     reply = negotiation.accept_bytes(request(contexts, wanted)[6:], answers, roles=roles, length=0, identity=None)
     theirs = negotiation.agree_as_requestor(contexts, wanted, negotiation.read_items(reply[6:], accept=True))
@@ -178,7 +233,7 @@ def test_both_sides_agree_on_what_was_negotiated_beyond_syntaxes(proposed, answe
 def test_an_answer_with_a_syntax_we_did_not_offer_is_no_agreement():
     contexts = propose((CT, EXPLICIT), (MR, EXPLICIT))
     answers = {1: Answer(transfer_syntax=JPEG_2000), 3: Answer(transfer_syntax=EXPLICIT), 5: Answer(result=0)}
-    proposal = negotiation.Proposal(application_context="", contexts=(), answers=answers)
+    proposal = Proposal(application_context="", contexts=(), answers=answers)
     assert list(negotiation.agree_as_requestor(contexts, {}, proposal)) == [3]
 
 
