@@ -89,7 +89,8 @@ class Fetching:
 
     def list(self, level: Level, keys: Mapping[Level, Sequence[str]]) -> list[Wanted]:
         """The instances that the archive has of what unique keys name, within ``seconds``; raises NotListedError."""
-        return list_instances(self.query, level, keys, self.seconds, self.rest)
+        by_get = self.destination is None  # who is asked by C-MOVE proposes the SOP classes itself
+        return list_instances(self.query, level, keys, self.seconds, self.rest, classes=by_get)
 
     def associate(
         self, contexts: Sequence[tuple[str, tuple[str, ...]]], roles: Mapping[str, Role] | None = None
@@ -126,7 +127,7 @@ class Fetch:
         self.total = len(self._left)
         self._stopped = threading.Event()
         self._over = threading.Event()
-        self._found: queue.SimpleQueue[Fetched] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[Fetched | None] = queue.SimpleQueue()  # None: that was all
         self._association: RequestorAssociation | None = None
         self._messages = 0
         self.told = tuple(
@@ -142,13 +143,14 @@ class Fetch:
     def instances(self) -> Iterator[Fetched | None]:
         """Each instance as it comes, None when none came for a moment; those that never come are :meth:`missing`."""
         while True:
-            over = self._over.is_set()
             try:
-                yield self._found.get(timeout=0.001 if over else WAIT)
+                found = self._found.get(timeout=WAIT)
             except queue.Empty:
-                if over:
-                    return
                 yield None
+                continue
+            if found is None:
+                return
+            yield found
 
     def missing(self) -> list[str]:
         """Once it is over: the SOP Instance UIDs that did not come."""
@@ -185,6 +187,7 @@ class Fetch:
             self.why = self.why or f"fetching failed: {type(error).__name__}"
         finally:
             self._over.set()
+            self._found.put(None)
 
     def _take_kept(self, uids: Sequence[str], *, at_least: float = 0.0) -> int:
         """Hand out what is in the folder; returns how many are still to come."""
@@ -230,7 +233,7 @@ class Fetch:
         for group in _groups(list(self._left.values())):
             if self._stopped.is_set():
                 return
-            proposed = _contexts({one.sop_class for one in group})
+            proposed = _contexts({uid for one in group for uid in ((one.sop_class,) if one.sop_class else one.may_be)})
             roles = {one: Role(scu=False, scp=True) for one, _ in proposed}
             with self._fetching.associate([(STUDY_ROOT_GET, _PLAIN), *proposed], roles) as association:
                 self._association = association
@@ -298,13 +301,16 @@ def _groups(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
         [one for one in wanted if one.sop_class in set(classes[start : start + room])]
         for start in range(0, len(classes), room)
     ]
-    unnamed = [one for one in wanted if not one.sop_class]
-    return groups + ([unnamed] if unnamed else [])
+    unnamed: dict[tuple[str, ...], list[Wanted]] = {}
+    for one in wanted:
+        if not one.sop_class:
+            unnamed.setdefault(one.may_be, []).append(one)
+    return groups + list(unnamed.values())
 
 
 def _contexts(classes: set[str]) -> list[tuple[str, tuple[str, ...]]]:
     """A context for the plain syntaxes of each class, then one for each compressed syntax that there is room for."""
-    named = sorted(classes - {""}) or sorted(STORAGE_CLASSES)[:_CONTEXTS]
+    named = sorted(classes)[:_CONTEXTS] or sorted(STORAGE_CLASSES)[:_CONTEXTS]
     contexts: list[tuple[str, tuple[str, ...]]] = [(one, _PLAIN) for one in named]
     for syntax in _SYNTAXES:
         if len(contexts) + len(named) <= _CONTEXTS:

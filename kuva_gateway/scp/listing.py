@@ -25,6 +25,7 @@ from kuva_gateway.dicom.information_model import (
     STUDY_UID,
     Level,
 )
+from kuva_gateway.dicom.uids import is_valid_uid
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.references import encoded
@@ -36,7 +37,7 @@ from kuva_gateway.spool.awaited import Wanted
 MOST_INSTANCES = 100_000
 """Instances that are listed for one request at most."""
 
-_SOP_CLASS = 0x0008_0016
+_SOP_CLASS, _SOP_CLASSES = 0x0008_0016, 0x0008_0062
 _PLAIN = (syntaxes.EXPLICIT_LITTLE, syntaxes.IMPLICIT_LITTLE)
 
 
@@ -54,8 +55,15 @@ def list_instances(
     keys: Mapping[Level, Sequence[str]],
     seconds: float,
     rest: UpstreamRest | None = None,
+    *,
+    classes: bool = True,
 ) -> list[Wanted]:
     """The instances that the archive has of what unique keys name, within ``seconds``.
+
+    Parameters
+    ----------
+    classes
+        Whether their SOP classes matter.
 
     Raises
     ------
@@ -75,7 +83,7 @@ def list_instances(
         try:
             with call.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
                 running.append(association)
-                found.extend(_list(association, level, keys, heard.set))
+                found.extend(_list(association, level, keys, heard.set, classes=classes))
         except NetworkError as error:
             failed.append(judge_call(error).code)
             if isinstance(error, AssociationRejected | NoContext):
@@ -154,32 +162,62 @@ def listed(
 
 
 def _list(
-    association: RequestorAssociation, level: Level, keys: Mapping[Level, Sequence[str]], heard: Callable[[], None]
+    association: RequestorAssociation,
+    level: Level,
+    keys: Mapping[Level, Sequence[str]],
+    heard: Callable[[], None],
+    *,
+    classes: bool,
 ) -> Iterator[Wanted]:
     """IMAGE by IMAGE (PS3.4 C.4.1.2.1 wants the higher keys, one value each)."""
     studies = list(keys.get(Level.STUDY, ()))
     if level is Level.PATIENT:
         patient = keys[Level.PATIENT][0]
         found = _find(association, heard, "STUDY", PatientID=patient)
-        studies = [one[STUDY_UID] for one in found if one.get(PATIENT_ID, patient) in ("", patient)]
+        studies = [one[STUDY_UID] for one in found if one.get(PATIENT_ID, "") in ("", patient)]
     number = 0
     for study in studies:
+        known = _classes(association, heard, study) if classes else ()
+        more = {"SOPClassUID": ""} if classes and not known else {}
         series = list(keys.get(Level.SERIES, ())) if level >= Level.SERIES else []
         if not series:
-            series = [one[SERIES_UID] for one in _find(association, heard, "SERIES", StudyInstanceUID=study)]
+            found = _find(association, heard, "SERIES", StudyInstanceUID=study)
+            series = [one[SERIES_UID] for one in found if one.get(STUDY_UID, "") in ("", study)]
         for each in series:
             images = list(keys.get(Level.IMAGE, ())) if level is Level.IMAGE else ""
             for one in _find(
-                association, heard, "IMAGE", StudyInstanceUID=study, SeriesInstanceUID=each, SOPInstanceUID=images
+                association,
+                heard,
+                "IMAGE",
+                StudyInstanceUID=study,
+                SeriesInstanceUID=each,
+                SOPInstanceUID=images,
+                **more,
             ):
-                if one.get(STUDY_UID, study) not in ("", study) or one.get(SERIES_UID, each) not in ("", each):
+                if one.get(STUDY_UID, "") not in ("", study) or one.get(SERIES_UID, "") not in ("", each):
                     continue  # nobody asked for that
                 number += 1
                 if number > MOST_INSTANCES:
                     raise NotListedError("too many instances")
+                named = one.get(_SOP_CLASS, "")
                 yield Wanted(
-                    study=study, series=each, sop_instance=one[INSTANCE_UID], sop_class=one.get(_SOP_CLASS, "")
+                    study=study,
+                    series=each,
+                    sop_instance=one[INSTANCE_UID],
+                    sop_class=known[0] if len(known) == 1 else named if is_valid_uid(named) else "",
+                    may_be=known,
                 )
+
+
+def _classes(association: RequestorAssociation, heard: Callable[[], None], study: str) -> tuple[str, ...]:
+    """The SOP classes of a study; (): the archive does not say.
+
+    Asked of the study and not of each image: an archive may have to open each image's file to tell (Orthanc does, which
+    made a listing of 1,000 images last ten seconds).
+    """
+    found = _find(association, heard, "STUDY", StudyInstanceUID=study, SOPClassesInStudy="")
+    named = [one.get(_SOP_CLASSES, "") for one in found if one[STUDY_UID] == study]
+    return tuple(sorted({uid for text in named for uid in text.split("\\") if is_valid_uid(uid)}))
 
 
 _UNIQUE = {"STUDY": STUDY_UID, "SERIES": SERIES_UID, "IMAGE": INSTANCE_UID}
@@ -194,7 +232,7 @@ def _find(
     if level != "STUDY":
         asked.SeriesInstanceUID = ""
     if level == "IMAGE":
-        asked.SOPInstanceUID = asked.SOPClassUID = ""
+        asked.SOPInstanceUID = ""
     for keyword, value in given.items():
         setattr(asked, keyword, value)
     context = association.context_for(STUDY_ROOT_FIND)
@@ -220,6 +258,6 @@ def _uids(data_set: bytes, transfer_syntax: str) -> dict[int, str]:
         return {}
     return {
         tag: value.decode("ascii", "replace").strip("\0 ")
-        for tag in (PATIENT_ID, *_UNIQUE.values(), _SOP_CLASS)
+        for tag in (PATIENT_ID, *_UNIQUE.values(), _SOP_CLASS, _SOP_CLASSES)
         if isinstance(value := elements.get(tag, ("", b""))[1], bytes)
     }

@@ -24,12 +24,16 @@ _NOBODY_SAID = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One instance that only an archive has; ``sop_class`` "" when nobody said it."""
+    """One instance that only an archive has; ``sop_class`` "" when nobody said it.
+
+    ``may_be``: then the SOP classes that its study has, as far as they are known.
+    """
 
     study: str
     series: str
     sop_instance: str
     sop_class: str = ""
+    may_be: tuple[str, ...] = ()
 
 
 class Awaited:

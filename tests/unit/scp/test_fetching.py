@@ -24,7 +24,7 @@ from tests.support import free_port, wait_until
 from tests.unit.catalog.making import data_set, encode
 from tests.unit.forward.archive import Archive, running
 from tests.unit.forward.orthanc import orthanc
-from tests.unit.scp.conftest import CT, EXPLICIT, TIMERS
+from tests.unit.scp.conftest import CT, EXPLICIT, MR, TIMERS
 from tests.unit.scp.querying import Querying, querying
 from tests.unit.scp.test_retrieval import PENDING, STUDY_GET, STUDY_MOVE, SUCCESS, Asker
 from tests.unit.scp.upstream_archive import ScriptedArchive, match, scripted_archive
@@ -256,3 +256,25 @@ def test_orthanc_is_asked_and_gives_its_images(tmp_path: Path) -> None:
             kept = [dcmread(BytesIO(one.read_bytes())) for one in (tmp_path / "state/spool/fetched").iterdir()]
             assert {one.SOPInstanceUID for one in kept} == set(sent)
             assert {one.PatientID for one in kept} == {"P9"}
+
+
+def test_the_sop_classes_are_asked_of_the_study_and_of_each_image_only_where_the_archive_does_not_say(
+    house: House,
+) -> None:
+    find = house.far._found
+
+    def found(asked: Dataset) -> Iterable[Response]:
+        if "SOPClassesInStudy" in asked:
+            yield match(StudyInstanceUID="1.2.9", SOPClassesInStudy=[CT, MR, "no uid"])
+        yield from find(asked)
+
+    for tells in (False, True):
+        house.far._found = found if tells else find  # type: ignore[method-assign]
+        house.far.archive.asked.clear()
+        with Asker(house.gateway, STUDY_GET) as asker:
+            asker.get(StudyInstanceUID="1.2.9")
+            assert asker.answers()[-1].counts == (None, IMAGES, 0, 0)
+        images = [one for one in house.far.archive.asked if one.get("QueryRetrieveLevel") == "IMAGE"]
+        assert ["SOPClassUID" in one for one in images] == ([False, False] if tells else [True, False])
+        for path in house.fetched:
+            path.unlink()
