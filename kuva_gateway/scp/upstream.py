@@ -13,7 +13,7 @@ import re
 import struct
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from time import monotonic
 
@@ -96,7 +96,7 @@ class UpstreamQuery:
         self._heard = False
         self._stopped = threading.Event()
         self._over = threading.Event()
-        self._found: queue.Queue[Match] = queue.Queue(IN_MEMORY)
+        self._found: queue.Queue[Match | None] = queue.Queue(IN_MEMORY)  # None: that was all
         self._association: RequestorAssociation | None = None
         threading.Thread(target=self._run, name=f"query to {call.name}", daemon=True).start()
 
@@ -106,7 +106,7 @@ class UpstreamQuery:
             return None
         begun, over = monotonic(), self._over.is_set()
         try:
-            found = [self._found.get(timeout=0 if over else min(LOOK_EVERY, max(0.0, self._left)) or 0.001)]
+            first = self._found.get(timeout=0 if over else min(LOOK_EVERY, max(0.0, self._left)) or 0.001)
         except queue.Empty:
             self._left -= monotonic() - begun
             if over:
@@ -119,12 +119,14 @@ class UpstreamQuery:
                 return None
             return []
         self._left -= monotonic() - begun
-        while len(found) < IN_MEMORY:
+        found = []
+        while first is not None:
+            found.append(first)
             try:
-                found.append(self._found.get_nowait())
+                first = self._found.get_nowait() if len(found) < IN_MEMORY else None
             except queue.Empty:
                 break
-        return found
+        return found or None
 
     def stop(self) -> None:
         """No more is wanted: the archive hears C-CANCEL, and is cut off if it does not end soon after that."""
@@ -158,6 +160,8 @@ class UpstreamQuery:
             self.why = type(error).__name__
         finally:
             self._over.set()
+            with suppress(queue.Full):  # then there is enough to take, and it is looked whether it is over
+                self._found.put_nowait(None)
 
     def _ask(self) -> None:
         models = dict.fromkeys((self._sop_class, *([] if self._search.level is Level.PATIENT else [STUDY_ROOT_FIND])))

@@ -67,7 +67,9 @@ class FetchedFiles:
                 written = os.fstat(file.fileno())
                 if self._clock() - written.st_mtime >= max(self._keep_for, at_least):
                     return None
-                os.utime(file.fileno(), ns=(int(self._clock() * 1e9), written.st_mtime_ns))  # looked for just now: it stays
+                os.utime(
+                    file.fileno(), ns=(int(self._clock() * 1e9), written.st_mtime_ns)
+                )  # looked for just now: it stays
                 meta = read_meta(file)
         except (OSError, HeaderError):
             return None

@@ -17,6 +17,7 @@ from kuva_gateway.network import ProposedContext, Target, connect
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import C_FIND_RQ, Command
 from kuva_gateway.network.records import Response
+from kuva_gateway.scp import fetching
 from kuva_gateway.spool import Spool
 from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, FetchedFiles
@@ -113,7 +114,10 @@ def house(tmp_path: Path) -> Iterator[House]:
             yield House(gateway, far, destination, tmp_path / "state")
 
 
-def test_what_only_the_archive_has_is_fetched_kept_and_then_given_from_here(house: House) -> None:
+def test_what_only_the_archive_has_is_fetched_kept_and_then_given_from_here(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "WAIT", 300)  # its end is heard of, and not looked for
     for _ in range(2):
         with Asker(house.gateway, STUDY_GET) as asker:
             asker.get(StudyInstanceUID="1.2.9")

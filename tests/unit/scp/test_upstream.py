@@ -15,6 +15,7 @@ from kuva_gateway.catalog import studies
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import Response
+from kuva_gateway.scp import upstream
 from tests.support import free_port, wait_until
 from tests.unit.scp.conftest import EXPLICIT, IMPLICIT
 from tests.unit.scp.querying import PATIENT_ROOT, Querying, ask, identifier, querying
@@ -245,3 +246,17 @@ def test_an_archive_that_answers_with_other_patients_and_studies_is_not_believed
     says(archive, match(QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2.8", SeriesInstanceUID="1.2.8.1"))
     found = gateway.find(QueryRetrieveLevel="SERIES", StudyInstanceUID="1.2.9", SeriesInstanceUID="")
     assert found.statuses == [0]
+
+
+def test_an_answer_goes_out_when_the_archive_has_ended_and_not_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "LOOK_EVERY", 300)
+    with (
+        scripted_archive() as (archive, port),
+        querying(tmp_path, archive={"port": port}, upstream_timeout=300) as gateway,
+    ):
+        says(archive)
+        assert gateway.find(StudyInstanceUID="").statuses == [0]
+        says(archive, *(match(StudyInstanceUID=f"1.2.50.{number}") for number in range(upstream.IN_MEMORY + 1)))
+        assert len(gateway.find(StudyInstanceUID="").data_sets) == upstream.IN_MEMORY + 1
