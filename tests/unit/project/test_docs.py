@@ -180,6 +180,15 @@ def test_a_mark_that_nothing_fills_is_a_fault_of_the_conformance_statement() -> 
         "".join(writer.parts(template.replace("@timers@", "")))
 
 
+def test_figures_in_the_readme_are_those_of_the_page_that_each_names() -> None:
+    rows = re.findall(r"^(\S.*?)  +(\d.*?)  +(.*?) *``(docs/[a-z]+\.rst)``$", README, re.MULTILINE)
+    assert len(rows) >= 7
+    for what, ours, others, name in rows:
+        page = (ROOT / name).read_text(encoding="utf-8")
+        for figure in re.findall(r"[\d.]+", f"{ours} {others}"):
+            assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", page), f"{what}: {figure} is not in {name}"
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r"^   ([a-z-]+)$", index, re.MULTILINE))
@@ -204,8 +213,17 @@ def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
         name = page.relative_to(ROOT / "docs").with_suffix(".html")
         assert (tmp_path / "site" / name).is_file(), name
         assert str(name) in front, f"{name} is not in the index"
-    metrics = (tmp_path / "site" / "configuration.html").read_text(encoding="utf-8")
-    assert 'href="reload.html"' in metrics, "what names a page is no link"
+    settings = (tmp_path / "site" / "configuration.html").read_text(encoding="utf-8")
+    assert 'href="reload.html"' in settings, "what names a page is no link"
+
+
+@pytest.mark.slow
+def test_the_readme_reads_without_a_warning_where_there_is_no_sphinx() -> None:
+    if importlib.util.find_spec("docutils") is None:
+        skip_or_fail("docutils is not here (pip install '.[docs]')")
+    command = [sys.executable, "-m", "docutils", "--report=2", "--halt=2", "--writer=null", str(ROOT / "README.rst")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_script_named_in_the_docs_is_there_and_can_be_run() -> None:
