@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     peers = [
         {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"]},
         {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
-        {"name": "viewer", "ae_title": "VIEWER", "host": "127.0.0.1", "port": viewer, "allow": ["move", "get"]},
+        {"name": "viewer", "ae_title": "VIEWER", "host": "127.0.0.1", "port": viewer, "allow": ["find", "move", "get"]},
         {"name": "nowhere", "ae_title": "NOWHERE", "allow": ["echo"]},
         {"name": "away", "ae_title": "AWAY", "host": "127.0.0.1", "port": free_port(), "allow": []},
     ]
@@ -111,6 +112,46 @@ def test_a_study_comes_by_c_get_on_the_same_association(house: House, tmp_path: 
     done = house.ask("getscu", "-S", "+B", "-od", str(tmp_path), keys=keys, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert digests(tmp_path) == house.kept(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("application", "options"),
+    [
+        ("movescu", ("-S", "-aem", "VIEWER", "--store", "--store-aet", "VIEWER", "--store-port", "{port}")),
+        ("getscu", ("-S",)),
+    ],
+)
+def test_pynetdicoms_applications_retrieve_a_study(
+    house: House, tmp_path: Path, application: str, options: tuple[str, ...]
+) -> None:
+    done = applied(
+        house, application, *(one.format(port=house.viewer_port) for one in options), "-od", str(tmp_path),
+        keys={"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": house.studies[0].uid},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "0x0000 (Success)" in done.stderr
+    assert digests(tmp_path) == house.kept(0)
+
+
+@pytest.mark.slow
+def test_pynetdicoms_findscu_reads_what_is_here(house: House) -> None:
+    wanted = house.studies[1]
+    keys = {"QueryRetrieveLevel": "PATIENT", "PatientID": str(wanted.data_sets[0].PatientID), "PatientName": ""}
+    done = applied(house, "findscu", "-P", keys=keys)
+    assert done.returncode == 0, done.stderr
+    assert str(wanted.data_sets[0].PatientName) in done.stdout + done.stderr
+    assert "0x0000 (Success)" in done.stderr
+
+
+def applied(house: House, application: str, *options: str, keys: dict[str, str]) -> Any:
+    """Run one of pynetdicom's applications as VIEWER."""
+    wanted = [word for key, value in keys.items() for word in ("-k", f"{key}={value}")]
+    program = [sys.executable, "-m", "pynetdicom", application, "-v", "-aet", "VIEWER", "-aec", "KUVAGW"]
+    return subprocess.run(
+        [*program, *options, *wanted, "127.0.0.1", str(house.gateway.port)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def test_one_series_and_one_image_can_be_asked_for(house: House, tmp_path: Path) -> None:
