@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from kuva_gateway.catalog.attributes import Attribute, Kind
 from kuva_gateway.catalog.visibility import Condition, one_of
@@ -92,6 +93,11 @@ def wildcard(column: str, pattern: str, postgresql: bool) -> Condition:
         pattern = _SPECIAL.sub(r"\\\1", pattern).replace("*", "%").replace("?", "_")
         return Condition(sql=f"{column} LIKE ? ESCAPE '\\'", values=(pattern,))
     return Condition(sql=f"{column} GLOB ?", values=(pattern.replace("[", "[[]"),))
+
+
+def matches(key: str, value: str) -> bool:
+    """The same as :func:`text`, of a value at hand, in time that does not grow with the number of wildcards."""
+    return key == value if not _WILD.search(key) else fnmatchcase(value, key.replace("[", "[[]"))
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kuva_gateway.catalog import matching, visibility
@@ -64,6 +64,8 @@ class Search:
     restriction: Condition
     accents: bool
     combined: bool
+    items: Mapping[int, Mapping[int, Value]] = field(default_factory=dict)
+    """Of each sequence that the asker wants the one item that it gave, if any."""
     as_received: bool = False
     """Amended studies are looked at as they were received."""
 
@@ -270,6 +272,7 @@ def prepare(
     """What the identifier asks for of what its level has; keys of lower levels are not supported (PS3.4 C.4.1.2.1)."""
     wanted: dict[int, None] = {UNIQUE_KEYS[identifier.level]: None}
     keys: dict[int, Value] = {}
+    items: dict[int, Mapping[int, Value]] = {}
     unsupported = False
     for tag, value in identifier.keys.items():
         attribute = ATTRIBUTES.get(tag)
@@ -277,6 +280,8 @@ def prepare(
             unsupported = True
             continue
         wanted[tag] = None
+        if attribute.kind is Kind.SEQUENCE and isinstance(value, tuple) and value:
+            items[tag] = value[0]
         unsupported |= _has_unknown_members(attribute, value)
         if matching.is_universal(value):
             continue
@@ -291,6 +296,7 @@ def prepare(
         restriction=restriction,
         accents=accents,
         combined=negotiated.combined_date_time,
+        items=items,
         as_received=as_received,
     )
 

@@ -6,13 +6,15 @@ Promises elements in the order of their tags, even lengths, and a Specific Chara
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kuva_gateway.catalog.attributes import ATTRIBUTES, RETRIEVE_AE_TITLE, Attribute, Kind
+from kuva_gateway.catalog.matching import is_universal, matches
 from kuva_gateway.catalog.search import Row, Search, items_of
 from kuva_gateway.dicom import syntaxes
 from kuva_gateway.dicom.charsets import choose_set
+from kuva_gateway.dicom.identifier import Value
 from kuva_gateway.dicom.information_model import CHARACTER_SET, LEVEL
 
 _TEXT_VRS = frozenset({"PN", "LO", "SH"})
@@ -26,6 +28,7 @@ class Template:
 
     def __init__(self, search: Search, *, character_set: tuple[str, ...], ae_title: str, transfer_syntax: str) -> None:
         self._asked = character_set
+        self._items = search.items
         self._write = write = Writer(transfer_syntax)
         constant = {
             LEVEL: write.element(LEVEL, "CS", search.level.name.encode()),
@@ -67,9 +70,10 @@ class Template:
     def _step(self, tag: int, place: int, attribute: Attribute) -> _Step:
         write, vr, convert = self._write, attribute.vr, None
         if attribute.kind is Kind.SEQUENCE:
+            key = self._items.get(tag, {})
 
             def convert(value: Any, codec: str) -> bytes:
-                return write.sequence(tag, attribute, items_of(attribute, value), codec)
+                return write.sequence(tag, attribute, _asked(attribute, key, items_of(attribute, value)), codec)
 
         elif attribute.kind in (Kind.CODES, Kind.CLASSES):
 
@@ -100,6 +104,22 @@ class _Step(NamedTuple):
     """The whole element when there is no value, or always."""
     convert: Callable[[Any, str], bytes] | None
     """From value and codec to the whole element; None for plain text."""
+
+
+def _asked(attribute: Attribute, key: Mapping[int, Value], items: list[list[str]]) -> list[list[str]]:
+    """Of a sequence's items those that match, with the members that were asked for alone (PS3.4 C.2.2.2.6)."""
+    if not key:
+        return items
+    asked = [key.get(member) for member, _ in attribute.members]
+    return [
+        ["" if wanted is None else value for wanted, value in zip(asked, item, strict=False)]
+        for item in items
+        if all(
+            is_universal(wanted) or matches(wanted, value)
+            for wanted, value in zip(asked, item, strict=False)
+            if isinstance(wanted, str)
+        )
+    ]
 
 
 def _words(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from kuva_gateway.catalog.attributes import ATTRIBUTES
 from kuva_gateway.catalog.database import Catalog
-from kuva_gateway.catalog.matching import MOST_WORDS
+from kuva_gateway.catalog.matching import MOST_WORDS, matches
 from kuva_gateway.catalog.search import prepare
 from kuva_gateway.catalog.visibility import EVERYTHING, Condition, without_states
 from kuva_gateway.dicom.identifier import MOST_VALUES, Identifier, IdentifierError
@@ -342,6 +342,13 @@ def test_every_attribute_takes_every_metacharacter_as_a_letter(hospital: Hospita
             search.ids(hospital.catalog, 10)
         except IdentifierError as refused:
             assert refused.offending == (tag_asked,)
+
+
+def test_many_wildcards_are_matched_in_no_time() -> None:
+    assert matches("*a*b?", "xaxbx")
+    assert not matches("*a" * 500 + "b", "a" * 64)
+    assert matches("[a]", "[a]")
+    assert matches("[*", "[a]")
 
 
 # -- against a plain matcher ----------------------------------------------------------------------------------------

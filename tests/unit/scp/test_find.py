@@ -107,6 +107,35 @@ def test_the_key_is_read_in_the_set_of_the_request(gateway: Querying, asked: str
     assert asked.encode() in (answers[0].data_set or b"")
 
 
+def test_of_a_sequence_the_items_that_match_come_with_the_members_that_were_asked_for(tmp_path: Path) -> None:
+    """PS3.4 C.2.2.2.6."""
+
+    def request(procedure: str, step: str) -> Dataset:
+        made = Dataset()
+        made.RequestedProcedureID, made.ScheduledProcedureStepID = procedure, step
+        return made
+
+    def items(*asked: Dataset) -> list[dict[str, str]]:
+        keys = {"QueryRetrieveLevel": "SERIES", "RequestAttributesSequence": list(asked)}
+        [one] = gateway.find(**keys).data_sets
+        return [{item.keyword: item.value for item in found} for found in one.RequestAttributesSequence]
+
+    with querying(tmp_path) as gateway:
+        gateway.hospital.send("1.2.1", 1, RequestAttributesSequence=[request("R1", "S1"), request("R[2]", "S2")])
+        first, second = (
+            {"RequestedProcedureID": "R1", "ScheduledProcedureStepID": "S1"},
+            {"RequestedProcedureID": "R[2]", "ScheduledProcedureStepID": "S2"},
+        )
+        assert items() == [first, second]
+        assert items(Dataset()) == [first, second]
+        assert items(request("", "")) == [first, second]
+        assert items(request("R1", "")) == [first]
+        assert items(request("R[*", "")) == [second]
+        only = request("", "")
+        del only.ScheduledProcedureStepID
+        assert items(only) == [{"RequestedProcedureID": "R1"}, {"RequestedProcedureID": "R[2]"}]
+
+
 def test_unsupported_keys_are_told_of_and_left_out(gateway: Querying) -> None:
     found = gateway.find(PatientID="P3", PatientWeight="80", Modality="")
     assert found.statuses == [0xFF01, 0x0000]
