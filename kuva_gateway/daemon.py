@@ -193,7 +193,7 @@ class Daemon:
 
     def _start_indexer(self) -> None:
         if self._catalog is None:
-            self._catalog = parts.open_catalog(self.configuration, create=True)
+            self._catalog = parts.open_catalog(self.configuration, create=True, update=True)
             self._undo.append(("catalog", self._catalog.close))
             self._journaling = Journaling(self.configuration, self._catalog, self._undo)
         load_starter_codes(self._catalog)

@@ -35,7 +35,7 @@ def index_arrivals(configuration: Configuration) -> bool:
     try:
         with (
             StateLock(configuration.state_directory / "lock"),
-            contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog,
+            contextlib.closing(parts.open_catalog(configuration, create=True, update=True)) as catalog,
         ):
             load_starter_codes(catalog)
             load_shipped_providers(catalog)
@@ -53,7 +53,7 @@ def remove_files(configuration: Configuration) -> int | None:
     try:
         with (
             StateLock(configuration.state_directory / "lock"),
-            contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog,
+            contextlib.closing(parts.open_catalog(configuration, create=False, update=True)) as catalog,
         ):
             return Indexer(catalog, parts.open_spool(configuration)).remove_all()
     except BusyError:
@@ -83,7 +83,7 @@ def rebuild_catalog(
         journal, temporary = parts.open_journal(configuration), configuration.state_directory / "recalled.sqlite"
         with Recalled(journal, temporary) as recalled:
             summary = _rebuild(configuration, recalled, now, progress, sound=sound)
-            with contextlib.closing(parts.open_catalog(configuration, create=True)) as catalog:
+            with contextlib.closing(parts.open_catalog(configuration, create=True, update=True)) as catalog:
                 if not sound and not put_back_codes(catalog, recalled) and listed_before:
                     codes.store(catalog, listed_before)
                 amendments = write_kept(catalog, kept)
@@ -131,7 +131,7 @@ def _rebuild(
     """Complete a sound catalog, or make a new one."""
     spool, rejecters = parts.open_spool(configuration), parts.rejecters(configuration)
     if sound:
-        with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
+        with contextlib.closing(parts.open_catalog(configuration, create=False, update=True)) as catalog:
             return rebuild.complete(
                 catalog,
                 spool,
@@ -163,7 +163,7 @@ def _begin_journal_again(journal: Journal, now: datetime) -> None:
 def _look_at_old(configuration: Configuration) -> tuple[bool, tuple[CodePeriod, ...], Kept]:
     """Whether the catalog that is there can be kept; if not, the codes and decisions that can still be read of it."""
     try:
-        with contextlib.closing(parts.open_catalog(configuration, create=False)) as catalog:
+        with contextlib.closing(parts.open_catalog(configuration, create=False, update=True)) as catalog:
             if rebuild.is_sound(catalog):
                 return True, (), Kept()
             kept = read_kept(catalog)

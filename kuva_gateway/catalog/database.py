@@ -118,19 +118,21 @@ class Catalog:
         path: Path,
         *,
         create: bool = True,
+        update: bool = True,
         now: Callable[[], datetime] = utc_now,
         busy_timeout: float = 5.0,
     ) -> Catalog:
         """Open the catalog: SQLite at ``path`` when ``url`` is None, else PostgreSQL at ``url``.
 
-        Missing migrations are run. A write waits at most ``busy_timeout`` seconds for its turn.
+        Missing migrations are run unless ``update`` is false. A write waits at most ``busy_timeout`` seconds for its
+        turn.
 
         Raises
         ------
         NotFoundError
             There is no catalog, and ``create`` is false.
         RefusedError
-            The schema is newer than this program.
+            The schema is newer than this program, or older and ``update`` is false.
         CatalogUnavailableError
             The database is away or locked.
         """
@@ -146,7 +148,7 @@ class Catalog:
             catalog._log = file.with_name(f"{file.name}-wal")
         try:
             with _translated():
-                migrate(catalog, create=create)
+                migrate(catalog, create=create, update=update)
         except BaseException:
             catalog.close()
             raise

@@ -25,7 +25,11 @@ def catalog(subject: Subject) -> Iterator[Diagnosis]:
         yield warning("catalog", "there is none yet", "It is made at the first start, or by an import.")
         return
     except RefusedError as error:
-        yield fault("catalog", str(error), "Install the version of the program that wrote it, or a newer one.")
+        older = error.code == "schema-older"
+        remedy = (
+            "Restart the gateway." if older else "Install the version of the program that wrote it, or a newer one."
+        )
+        yield fault("catalog", str(error), remedy)
         return
     except CatalogUnavailableError as error:
         yield fault("catalog", str(error), f"Start the database; if it is damaged: {_REBUILD}")

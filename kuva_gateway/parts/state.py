@@ -26,8 +26,12 @@ RESTORING = "restoring"
 """A file in the state directory while it is restored: what is there is not whole yet."""
 
 
-def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[], datetime] | None = None) -> Catalog:
+def open_catalog(
+    configuration: Configuration, *, create: bool, update: bool = False, now: Callable[[], datetime] | None = None
+) -> Catalog:
     """The catalog that the configuration names.
+
+    Only who holds the state directory's lock may ``update`` it: a program of another version may be at work on it.
 
     Raises what :meth:`Catalog.open` raises, and StateError where a restore did not come to its end.
     """
@@ -35,7 +39,9 @@ def open_catalog(configuration: Configuration, *, create: bool, now: Callable[[]
 
     _refuse_half_restored(configuration)
     keywords: dict[str, Any] = {} if now is None else {"now": now}
-    return Catalog.open(configuration.catalog.url, catalog_path(configuration), create=create, **keywords)
+    return Catalog.open(
+        configuration.catalog.url, catalog_path(configuration), create=create, update=update, **keywords
+    )
 
 
 def catalog_path(configuration: Configuration) -> Path:

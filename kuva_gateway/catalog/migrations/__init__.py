@@ -43,7 +43,7 @@ def applied(database: Any) -> list[str]:
     return sorted(name for (name,) in database.execute_sql(f"SELECT name FROM {HISTORY}").fetchall())
 
 
-def migrate(catalog: Catalog, *, create: bool = True) -> list[str]:
+def migrate(catalog: Catalog, *, create: bool = True, update: bool = True) -> list[str]:
     """Bring the schema up to date; returns the scripts that were run.
 
     Raises
@@ -51,7 +51,7 @@ def migrate(catalog: Catalog, *, create: bool = True) -> list[str]:
     NotFoundError
         The database is empty, and ``create`` is false.
     RefusedError
-        The schema is newer than this program.
+        The schema is newer than this program, or older and ``update`` is false.
     """
     database = catalog.database
     database.connect(reuse_if_open=True)
@@ -64,7 +64,14 @@ def migrate(catalog: Catalog, *, create: bool = True) -> list[str]:
         raise RefusedError(f"the catalog's schema is newer than this program ({newer[-1]})", code="schema-newer")
     if not present and not create:
         raise NotFoundError("the catalog's database is empty")
-    return [] if present == _known() else _run(catalog)
+    if present == _known():
+        return []
+    if present and not update:
+        raise RefusedError(
+            "the catalog is of an older version of this program: (re)start the gateway, which brings it up to date",
+            code="schema-older",
+        )
+    return _run(catalog)
 
 
 def _run(catalog: Catalog) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_a_newer_schema_is_refused(open_catalog: OpenCatalog) -> None:
     finally:
         with catalog.write() as session:
             session.execute(f"DELETE FROM {migrations.HISTORY} WHERE name = '9999_tomorrow'")
+
+
+def test_an_older_schema_is_left_alone_by_who_may_not_bring_it_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite3"
+    with contextlib.closing(Catalog.open(None, path)) as catalog, catalog.write() as session:
+        session.execute(f"DELETE FROM {migrations.HISTORY} WHERE name > '0002'")
+    with pytest.raises(RefusedError, match="older version.*start the gateway") as refused:
+        Catalog.open(None, path, update=False)
+    assert refused.value.code == "schema-older"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(f"SELECT COUNT(*) FROM {migrations.HISTORY} WHERE name > '0002'").fetchone() == (0,)
 
 
 def test_an_empty_database_that_may_not_be_filled_is_not_found(tmp_path: Path) -> None:

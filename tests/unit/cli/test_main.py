@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.cli import main
 from kuva_gateway.cli.main import _COMMANDS
 from kuva_gateway.cli.output import _printable
@@ -187,3 +190,19 @@ def test_root_makes_no_files_that_the_gateways_own_user_could_not_read(
     (line,) = capsys.readouterr().err.splitlines()
     assert "run this as" in line
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["stats"], ["studies", "list"], ["codes", "show", "BA1AC"], ["queue", "list"]])
+def test_no_command_changes_the_schema_under_a_gateway_of_an_older_version(
+    command: list[str], written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = written.parent / "var"
+    state.mkdir(mode=0o700)
+    written.write_text(yaml.safe_dump({"environment": "test", "state_directory": str(state)}))
+    with contextlib.closing(Catalog.open(None, state / "catalog.sqlite")) as catalog, catalog.write() as session:
+        session.execute("DELETE FROM schema_migration WHERE name > '0005'")
+    assert main([*command, "--config", str(written)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "(re)start the gateway" in line
+    with contextlib.closing(sqlite3.connect(state / "catalog.sqlite")) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM schema_migration").fetchone()[0] == 4
