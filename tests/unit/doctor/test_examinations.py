@@ -217,7 +217,7 @@ def test_a_slow_fsync_is_a_warning_and_an_unwritable_folder_a_fault(
     [
         ({"retention": {"low_water": "0%"}}, Level.WELL),
         ({"retention": {"low_water": "100%"}}, Level.WARNING),
-        ({"spool": {"minimum_free": "100000TiB"}}, Level.FAULT),
+        ({"spool": {"minimum_free": "1000TiB"}}, Level.FAULT),
     ],
 )
 def test_the_room_that_is_left_is_measured_by_the_configuration(tmp_path: Path, keys: Any, level: Level) -> None:
@@ -405,7 +405,7 @@ def test_the_command_says_what_to_do_and_its_status_whether_there_is_a_fault(
     found = json.loads(capsys.readouterr().out)
     assert {one["check"] for one in found} >= {"installation", "configuration", "disk", "file system", "ports"}
     assert all(set(one) == {"check", "level", "message", "remedy"} for one in found)
-    path.write_text("environment: test\nspool: {minimum_free: 100000TiB}\n")
+    path.write_text("environment: test\nspool: {minimum_free: 1000TiB}\n")
     assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "FAULT" in printed
