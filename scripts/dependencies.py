@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -219,11 +220,39 @@ Written by ``scripts/make-requirements``; ``scripts/check-dependencies`` says wh
 """
 
 
+def judge(answers: Sequence[Path]) -> tuple[int, list[str]]:
+    """The exit status for what pip-audit wrote, and what to say: 1 a vulnerability, 3 not all could be asked about."""
+    known: dict[str, None] = {}
+    unasked: dict[str, None] = {}
+    for path in answers:
+        try:
+            dependencies = json.loads(path.read_text("utf-8"))["dependencies"]
+        except (OSError, ValueError, LookupError):
+            unasked[f"everything in {path.name}"] = None
+            continue
+        for one in dependencies:
+            if "skip_reason" in one:
+                unasked[one["name"]] = None
+            for found in one.get("vulns", ()):
+                better = ", ".join(found["fix_versions"]) or "no version yet"
+                known[f"{one['name']} {one['version']}: {found['id']} (mended in {better})"] = None
+    lines = list(known)
+    if unasked:
+        named = ", ".join(list(unasked)[:5]) + (" ..." if len(unasked) > 5 else "")
+        lines.append(f"not checked for vulnerabilities, nobody could be asked ({len(unasked)}): {named}")
+    return (1 if known else 3 if unasked else 0), lines or ["no known vulnerability"]
+
+
 def main() -> int:
     """Check, or write the page."""
     parser = argparse.ArgumentParser(prog="dependencies", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/licences.rst")
+    parser.add_argument("--audited", nargs="+", type=Path, metavar="FILE", help="judge what pip-audit wrote")
     options = parser.parse_args()
+    if options.audited:
+        status, lines = judge(options.audited)
+        print("\n".join(lines), file=sys.stderr if status else sys.stdout)
+        return status
     pins = shipped()
     licences, found = installed(pins)
     setup = (ROOT / "setup.cfg").read_text("utf-8")

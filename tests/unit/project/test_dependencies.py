@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,3 +108,28 @@ def test_every_environment_is_installed_with_hashes() -> None:
     fetching = [line for line in commands if "--no-deps" not in line and "apt-get" not in line]
     assert len(fetching) >= 2
     assert [line for line in fetching if "--require-hashes" not in line and "install()" not in line] == []
+
+
+SOUND = {"name": "click", "version": "8.5.1", "vulns": []}
+SKIPPED = {"name": "rich", "skip_reason": "not found"}
+HURT = {"name": "jinja2", "version": "3.1.2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.1.3"]}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        ([SOUND], 0, "no known vulnerability"),
+        ([SOUND, HURT], 1, "jinja2 3.1.2: PYSEC-1 (mended in 3.1.3)"),
+        ([SKIPPED, HURT], 1, "jinja2 3.1.2: PYSEC-1 (mended in 3.1.3)"),
+        ([SOUND, SKIPPED], 3, "not checked for vulnerabilities, nobody could be asked (1): rich"),
+        (None, 3, "not checked for vulnerabilities, nobody could be asked (1): everything in run"),
+    ],
+    ids=["sound", "vulnerable", "vulnerable and skipped", "skipped", "no answer"],
+)
+def test_what_was_not_asked_about_is_not_called_sound(
+    answer: list[object] | None, status: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("" if answer is None else json.dumps({"dependencies": answer}))
+    found, lines = dependencies.judge([tmp_path / "run"])
+    assert found == status
+    assert lines[0] == said
