@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -23,8 +25,14 @@ _OLE: Final = b"\xd0\xcf\x11\xe0"
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 _LETTERS_IN_UTF8: Final = (b"\xc3\xa4", b"\xc3\xb6", b"\xc3\xa5")
-_LARGEST_WORKBOOK: Final = 512 * 1024 * 1024
+_LARGEST_WORKBOOK: Final = 128 * 1024 * 1024
 """Bytes of a spreadsheet once unpacked; the official one has 30 MB."""
+_LARGEST_SHEET: Final = 5_000_000
+"""Cells between the first and the farthest one, which are all made by the library that reads them, empty or not."""
+_REFERENCE = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]*)([0-9]*)""")
+_OTHER_FORMS: Final = frozenset({"content.xml", "xl/workbook.bin"})
+"""What tells OpenDocument and binary workbooks, in which a cell's place is not so easily seen."""
+_PIECE: Final = 1 << 20
 KEY_COLUMN: Final = "codeid"
 
 
@@ -138,11 +146,36 @@ def _require_bounded(name: str, data: bytes) -> None:
         return
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+            entries = archive.infolist()
+            if any(entry.filename.lower() in _OTHER_FORMS for entry in entries):
+                raise CodeListError(f"{name}: this form of spreadsheet is not read; save it as .xlsx or as text")
+            if sum(entry.file_size for entry in entries) > _LARGEST_WORKBOOK:
+                raise CodeListError(f"{name}: the spreadsheet is larger than {_LARGEST_WORKBOOK} bytes when unpacked")
+            largest = max((_extent(archive, entry) for entry in entries), default=0)
+    except (zipfile.BadZipFile, zlib.error, ValueError, NotImplementedError, RuntimeError, EOFError):
         raise CodeListError(f"{name}: the spreadsheet cannot be read (it is damaged)") from None
-    if unpacked > _LARGEST_WORKBOOK:
-        raise CodeListError(f"{name}: the spreadsheet is larger than {_LARGEST_WORKBOOK} bytes when unpacked")
+    if largest > _LARGEST_SHEET:
+        raise CodeListError(f"{name}: a cell of the spreadsheet lies too far away from the first one")
+
+
+def _extent(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """The cells of the smallest table that holds every place named in a part of a workbook (``r="B7"``)."""
+    columns, rows, rest = 0, 0, b""
+    with archive.open(entry) as part:
+        while piece := part.read(_PIECE):
+            for letters, digits in set(_REFERENCE.findall(rest + piece)):
+                columns = max(columns, _column(letters))
+                rows = max(rows, int(digits[:9] or b"0"))
+            rest = piece[-64:]
+    return max(columns, 1) * rows
+
+
+def _column(letters: bytes) -> int:
+    """1 for A, 27 for AA."""
+    number = 0
+    for letter in letters[:7].upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 # -- text --------------------------------------------------------------------------------------------------------------

@@ -234,6 +234,8 @@ def _workbook(rows: list[list[str]]) -> bytes:
     links = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     packed = "http://schemas.openxmlformats.org/package/2006/relationships"
     files = {
+        "_rels/.rels": f'<Relationships xmlns="{packed}"><Relationship Id="r1" Type="{links}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{links}"><sheets><sheet name="a" sheetId="1" r:id="r1"/>'
         "</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{packed}"><Relationship Id="r1" '

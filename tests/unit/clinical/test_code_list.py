@@ -428,3 +428,29 @@ def test_a_column_of_ours_that_stands_twice_is_told_and_another_is_not() -> None
     with pytest.raises(CodeListError, match="the column status stands twice"):
         read("CodeId;Status;A:Status;x;x", "GD1AA;1;1;;")
     assert only(read("CodeId;BeginningDate;x;x;", "GD1AA;01.01.1999;;;")).code == "GD1AA"
+
+
+def moved(data: bytes, old: str, new: str, *, also: str = "") -> bytes:
+    """The workbook with one text in its sheet exchanged, and perhaps a part more."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as changed:
+        for entry in archive.namelist():
+            changed.writestr(entry, archive.read(entry).replace(old.encode(), new.encode()))
+        if also:
+            changed.writestr(also, "<x/>")
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("place", ["XFD1048576", "A99999999", "ZZZZZZ2", "XFD4000"])
+def test_a_cell_that_lies_far_away_is_refused_before_the_cells_between_are_made(place: str) -> None:
+    """Two kilobytes would stand for 17 thousand million cells; the library makes them all, and the process ends."""
+    sheet = workbook([COLUMNS, ["GD1AA", "Nimi", date(1999, 1, 1), "", 1, 3, "T"]])
+    assert only(read_code_list("a.xls", sheet)).code == "GD1AA"
+    with pytest.raises(CodeListError, match="too far away"):
+        read_code_list("a.xls", moved(sheet, 'r="B2"', f'r="{place}"'))
+
+
+@pytest.mark.parametrize("part", ["content.xml", "xl/workbook.bin"])
+def test_other_forms_of_spreadsheets_are_refused_with_what_to_do(part: str) -> None:
+    with pytest.raises(CodeListError, match="save it as .xlsx"):
+        read_code_list("a.ods", moved(workbook([COLUMNS]), "", "", also=part))
