@@ -115,20 +115,23 @@ class Retrieval:
         as_received = self._as_received(association.peer)
         catalog, restriction = self._lookup.catalog(), self._lookup.may_see(association.peer)
         selected = selection(keys, restriction, as_received=as_received)
-        counts, fetch = Counts(total=0), None
+        counts, fetch, unlisted = Counts(total=0), None, False
+        wanted = purged(catalog, selected, MOST_INSTANCES)
+        selected &= HERE
         fetching = self._fetching
         if fetching is not None and fetching.called_ae not in (association.calling_ae, call and call.called_ae):
-            wanted = purged(catalog, selected, MOST_INSTANCES)
-            selected &= HERE
             restricted = self._is_restricted(association.peer)
             asks = elsewhere(catalog, identifier.level, keys, restriction, covered_only=restricted)
             try:
                 wanted += listed(fetching.list, catalog, identifier.level, asks, restriction, covered_only=restricted)
             except NotListedError as error:
-                counts = _not_listed(identifier.level, asks, str(error))
+                counts, unlisted = _not_listed(identifier.level, asks, str(error)), True
             fetch = fetching.fetch(wanted) if wanted else None
+        else:
+            counts.total = len(wanted)
+            counts.miss([one.sop_instance for one in wanted], "removed by retention, the archive has it")
         chosen = choose(catalog, selected)
-        if counts.total and not chosen.total and fetch is None:
+        if unlisted and not chosen.total and fetch is None:
             return refuse(statuses.CANNOT_COUNT_MATCHES, f"not here, and the archive does not say: {counts.why}")
         counts.total += chosen.total + (0 if fetch is None else fetch.total)
         return Asked(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import struct
 import threading
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -31,6 +33,7 @@ from kuva_gateway.network import (
     pdus,
     requestor,
 )
+from kuva_gateway.network.opening import Opening
 from kuva_gateway.network.sending import FileSlice
 from tests.support import free_port, wait_until
 from tests.unit.network.peers import (
@@ -395,6 +398,43 @@ def test_another_thread_can_abort_us(asking):
             association.abort("the runner stops")
         assert not association.open
     assert seen == [7]
+
+
+def test_an_idle_association_that_the_peer_released_is_over_and_its_release_is_answered():
+    answered = []
+
+    def release(server: ScriptedServer) -> None:
+        server.send(pdus.RELEASE_RQ_BYTES)
+        answered.append(server.read(len(pdus.RELEASE_RP_BYTES)))
+
+    with ScriptedServer(release) as server:
+        association = connect(target(server.port), CONTEXTS, timers=QUICK)
+        assert wait_until(association.ended_meanwhile)
+        assert not association.open
+    assert answered == [pdus.RELEASE_RP_BYTES]
+
+
+def test_a_call_can_be_ended_while_the_other_side_shakes_hands():
+    """Every phase is a deadline of a minute here."""
+    opening, caught = Opening(), []
+    slow = replace(QUICK, connect=60, handshake=60, associate=60)
+
+    def call(port: int) -> None:
+        with pytest.raises(Stopped) as stopped:
+            connect(target(port, tls=ssl.create_default_context()), CONTEXTS, timers=slow, opening=opening)
+        caught.append(stopped.value)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        thread = threading.Thread(target=call, args=(silent.getsockname()[1],))
+        thread.start()
+        accepted, _ = silent.accept()
+        with accepted:
+            assert accepted.recv(1)  # the handshake has begun, and will not be answered
+            opening.stop()
+            thread.join(30)
+    assert [str(one) for one in caught] == ["the call is not wanted any more"]
+    with pytest.raises(Stopped):
+        connect(target(free_port()), CONTEXTS, timers=QUICK, opening=opening)
 
 
 def test_a_file_that_shrank_is_damage_and_the_peer_gets_an_abort(tmp_path):

@@ -147,16 +147,18 @@ def querying(
     callee: Callable[[str], Call | None] | None = None,
     archive: Mapping[str, Any] | None = None,
     timers: Timers = TIMERS,
+    also: Sequence[Mapping[str, Any]] = (),
     **query: Any,
 ) -> Iterator[Querying]:
     """A gateway with a catalog of its own, in which nothing is yet; ``callee``: the destinations of a C-MOVE.
 
-    ``archive``: the destination that is asked as well; further peers are PRODUCER, of a service producer, and ARCHIVE.
+    ``also``: further peers. ``archive``: the destination that is asked as well; further peers are then PRODUCER, of a
+    service producer, and ARCHIVE.
     """
     values: Mapping[str, Any] = {
         "environment": "test",
         "state_directory": folder,
-        "peers": [{"name": "pacs", "ae_title": "PACS", "allow": list(allow)}],
+        "peers": [{"name": "pacs", "ae_title": "PACS", "allow": list(allow)}, *also],
         "query": query,
     }
     if archive is not None:

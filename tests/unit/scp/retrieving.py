@@ -45,7 +45,14 @@ class Answer:
 class Asker(RawPeer):
     """A modality that writes its own bytes: context 1 is the retrieval's, 3 is CT in explicit little endian."""
 
-    def __init__(self, gateway: Querying, model: str, syntaxes: tuple[str, ...] = (IMPLICIT, EXPLICIT)) -> None:
+    def __init__(
+        self,
+        gateway: Querying,
+        model: str,
+        syntaxes: tuple[str, ...] = (IMPLICIT, EXPLICIT),
+        *,
+        calling: str = "PACS",
+    ) -> None:
         super().__init__(gateway.port, timeout=60)
         self.model = model
         self.data: list[bytes] = []
@@ -58,7 +65,7 @@ class Asker(RawPeer):
         self.send(
             request_bytes(
                 called_ae="KUVAGW",
-                calling_ae="PACS",
+                calling_ae=calling,
                 contexts=contexts,
                 roles={CT: Role(scu=False, scp=True)},
                 length=16384,

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.forward.call import Call
 from kuva_gateway.network import AcceptedContext, Association, Command, Timers, commands, server_context
 from kuva_gateway.parts.calling import call_peer
+from kuva_gateway.scp import move
 from kuva_gateway.scp.suboperations import Counts
 from tests.support import wait_until
 from tests.unit.forward.archive import running
@@ -173,6 +174,33 @@ def test_nobody_waits_for_a_call_that_is_not_wanted_any_more(house: House, full:
                 final = asker.answers()[-1]
                 assert (final.status, final.counts) == (CANCELLED, (4, 0, 0, 0))
         wait_until(lambda: not moving(), what="the end of the move")
+
+
+@pytest.mark.slow
+def test_a_sub_operation_that_takes_longer_than_we_let_a_peer_idle_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The asker hears of it all the while: every four seconds, here often; a peer may idle for a second."""
+    assert move.PENDING_AT_LEAST_EVERY + move.LISTEN_EVERY < 5
+    monkeypatch.setattr(move, "PENDING_AT_LEAST_EVERY", 0.1)
+    services = RecordingServices()
+    services.may_finish.clear()
+    known: dict[str, Call] = {}
+    timers = replace(TIMERS, idle=1)
+    with (
+        listening(services) as acceptor,
+        querying(tmp_path, allow=("move",), callee=known.get, timers=timers) as gateway,
+    ):
+        gateway.hospital.send("1.2.1", 2)
+        House(gateway, known).knows(acceptor.ports[0])
+        with pytest.raises(AssertionError, match="not type 7"), Asker(gateway, STUDY_MOVE) as idle:
+            idle.answer()  # who only waits is cut off
+        with Asker(gateway, STUDY_MOVE) as asker:
+            asker.move(StudyInstanceUID="1.2.1")
+            for _ in range(15):
+                assert asker.answer().counts == (2, 0, 0, 0)
+            services.may_finish.set()
+            assert asker.answers()[-1].counts == (None, 2, 0, 0)
 
 
 # -- what reaches them -------------------------------------------------------------------------------------------------
