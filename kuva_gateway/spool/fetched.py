@@ -27,6 +27,7 @@ from kuva_gateway.spool.awaited import Awaited, Wanted
 from kuva_gateway.spool.receipt import DIGEST
 from kuva_gateway.spool.spool import Spool
 
+_UNFINISHED: Final = ".copy-"
 GRACE: Final = 600.0
 """Seconds that a file stays beyond its time, for those who found it just before."""
 
@@ -88,7 +89,7 @@ class FetchedFiles:
     def begin(self, wanted: Wanted, sop_class: str, transfer_syntax: str) -> Copying:
         """Begin a copy of an instance that was asked for; raises NoSpaceError, StorageError, OSError, HeaderError."""
         self._require()
-        temporary = self._spool.fetched / f".{os.getpid()}-{time.time_ns()}-{next(self._numbers)}"
+        temporary = self._spool.fetched / f"{_UNFINISHED}{os.getpid()}-{time.time_ns()}-{next(self._numbers)}"
         found = Fetched(
             sop_class=sop_class,
             sop_instance=wanted.sop_instance,
@@ -118,7 +119,9 @@ class FetchedFiles:
             path = self._spool.fetched / name
             with contextlib.suppress(OSError):
                 age = self._clock() - self._spool.files.written_at(path)
-                if name.startswith("."):
+                if name.startswith(".") and not name.startswith(_UNFINISHED):
+                    over = starting  # a note of processes to each other
+                elif name.startswith("."):
                     over = starting or (age >= GRACE and not self._spool.files.in_use(path))
                 else:
                     over = age >= GRACE + self._keep_for

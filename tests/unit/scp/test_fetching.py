@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import C_FIND_RQ, Command
 from kuva_gateway.network.records import Response
 from kuva_gateway.scp import fetching
+from kuva_gateway.scp.fetching import Fetching
 from kuva_gateway.spool import Spool
 from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, FetchedFiles
@@ -33,6 +34,7 @@ from tests.unit.scp.upstream_archive import ScriptedArchive, match, scripted_arc
 IMAGES = 4
 WANTED = Wanted(study="1.2.9", series="1.2.9.1", sop_instance="1.2.9.1.1", sop_class=CT)
 SOME_FAILED, ALL_FAILED, CANNOT_COUNT = 0xB000, 0xA702, 0xA701
+PROCESSING_FAILURE, NOT_AUTHORISED = 0x0110, 0x0124
 
 
 @dataclass
@@ -44,6 +46,9 @@ class Far:
     final: int = 0
     break_off: bool = False
     hold: threading.Event | None = None
+    changes: dict[str, dict[str, str]] = field(default_factory=dict)
+    instead: dict[str, str] = field(default_factory=dict)
+    statuses: list[int] = field(default_factory=list)
     gets: list[Dataset] = field(default_factory=list)
 
     def answer(self, association: Association, command: Command, asked: Dataset) -> Iterable[Response]:
@@ -62,8 +67,9 @@ class Far:
                 return
             if number == 1 and self.hold is not None:
                 assert self.hold.wait(20)
-            data = encode(data_set("1.2.9", 1, int(uid.rsplit(".", 1)[1])))
-            association.store(context, sop_class=CT, sop_instance=uid, data=[data])
+            data = encode(data_set("1.2.9", 1, int(uid.rsplit(".", 1)[1]), **self.changes.get(uid, {})))
+            sent = association.store(context, sop_class=CT, sop_instance=self.instead.get(uid, uid), data=[data])
+            self.statuses.append(sent.status)
             yield Response(status=PENDING, remaining=1, completed=1, failed=0, warning=0)
         yield Response(status=self.final)
 
@@ -282,3 +288,41 @@ def test_the_sop_classes_are_asked_of_the_study_and_of_each_image_only_where_the
         assert ["SOPClassUID" in one for one in images] == ([False, False] if tells else [True, False])
         for path in house.fetched:
             path.unlink()
+
+
+def test_an_archive_that_sends_other_images_than_it_was_asked_for_gives_none_of_them(house: House) -> None:
+    house.far.changes = {"1.2.9.1.1": {"StudyInstanceUID": "1.2.8"}, "1.2.9.1.2": {"SeriesInstanceUID": "1.2.9.2"}}
+    house.far.instead = {"1.2.9.1.3": "1.2.9.1.33"}
+    house.far.final = SOME_FAILED
+    with Asker(house.gateway, STUDY_GET) as asker:
+        asker.get(StudyInstanceUID="1.2.9")
+        final = asker.answers()[-1]
+        assert (final.status, final.counts) == (SOME_FAILED, (None, 1, 3, 0))
+        assert final.failed_uids == ["1.2.9.1.1", "1.2.9.1.2", "1.2.9.1.3"]
+        assert asker.received == ["1.2.9.1.4"]
+    assert house.far.statuses == [PROCESSING_FAILURE, PROCESSING_FAILURE, NOT_AUTHORISED, SUCCESS]
+    assert len(house.fetched) == 1
+    assert len(list((house.folder / "spool" / "fetched").glob(".copy-*"))) == 0
+
+
+@pytest.mark.parametrize("destination", [None, "KUVAFETCH"])
+def test_an_archive_that_takes_the_request_and_never_answers_ends_the_fetch_by_the_responses_deadline(
+    tmp_path: Path, destination: str | None
+) -> None:
+    over = threading.Event()
+
+    def silent(association: Association, command: Command, asked: Dataset) -> Iterable[Response]:
+        assert over.wait(20)
+        return ()
+
+    with scripted_archive() as (archive, port):
+        archive.answer = silent
+        timers = replace(TIMERS, response=0.2)
+        call = Call(name="a", host="127.0.0.1", port=port, called_ae="ARCHIVE", calling_ae="KUVAGW", timers=timers)
+        files = FetchedFiles(Spool(tmp_path, minimum_free=0), keep_for=60)
+        fetch = Fetching(call, call, files, seconds=5, destination=destination).fetch([WANTED])
+        assert not [one for one in fetch.instances() if one is not None]
+        assert fetch.missing() == [WANTED.sop_instance]
+        assert fetch.why.startswith("the archive")
+        assert not files.awaited.any()
+        over.set()
