@@ -27,7 +27,7 @@ from kuva_gateway.network.errors import AssociationRejected, NetworkError, NoCon
 from kuva_gateway.network.getting import get, move
 from kuva_gateway.network.records import AcceptedContext, FindAnswer, Role
 from kuva_gateway.network.requestor import RequestorAssociation
-from kuva_gateway.scp.listing import list_instances
+from kuva_gateway.scp.listing import Listing
 from kuva_gateway.scp.upstream_rest import UpstreamRest
 from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, Copying, Fetched, FetchedFiles
@@ -87,10 +87,10 @@ class Fetching:
         self.rest = rest
         self.slots = threading.BoundedSemaphore(AT_ONCE)
 
-    def list(self, level: Level, keys: Mapping[Level, Sequence[str]]) -> list[Wanted]:
-        """The instances that the archive has of what unique keys name, within ``seconds``; raises NotListedError."""
+    def list(self, level: Level, keys: Mapping[Level, Sequence[str]]) -> Listing:
+        """Begin to ask which instances the archive has of what unique keys name."""
         by_get = self.destination is None  # who is asked by C-MOVE proposes the SOP classes itself
-        return list_instances(self.query, level, keys, self.seconds, self.rest, classes=by_get)
+        return Listing(self.query, level, keys, self.seconds, self.rest, classes=by_get)
 
     def associate(
         self, contexts: Sequence[tuple[str, tuple[str, ...]]], roles: Mapping[str, Role] | None = None

@@ -41,73 +41,96 @@ _SOP_CLASS, _SOP_CLASSES = 0x0008_0016, 0x0008_0062
 _PLAIN = (syntaxes.EXPLICIT_LITTLE, syntaxes.IMPLICIT_LITTLE)
 
 
-Lister = Callable[[Level, Mapping[Level, Sequence[str]]], list[Wanted]]
-"""Asks the archive for the instances of what unique keys name; raises NotListedError."""
-
-
 class NotListedError(Exception):
     """The archive did not say what it has."""
 
 
-def list_instances(
-    call: Call,
-    level: Level,
-    keys: Mapping[Level, Sequence[str]],
-    seconds: float,
-    rest: UpstreamRest | None = None,
-    *,
-    classes: bool = True,
-) -> list[Wanted]:
-    """The instances that the archive has of what unique keys name, within ``seconds``.
+class Listing:
+    """The instances that the archive has of what unique keys name, asked on a thread of its own; it begins at once.
 
     Parameters
     ----------
+    seconds
+        How long it may take.
+    rest
+        Whether the archive is left alone; None: it never is.
     classes
-        Whether their SOP classes matter.
-
-    Raises
-    ------
-    NotListedError
-        It does not answer, or not in time, or with a failure, or is left alone for a while.
+        Whether SOP classes matter.
     """
-    why = "" if rest is None else rest.refusal()
-    if why:
-        raise NotListedError(why)
-    began = 0.0 if rest is None else rest.began()
-    heard = threading.Event()
-    found: list[Wanted] = []
-    failed: list[str] = []
-    running: list[RequestorAssociation] = []
 
-    def run() -> None:
+    def __init__(
+        self,
+        call: Call,
+        level: Level,
+        keys: Mapping[Level, Sequence[str]],
+        seconds: float,
+        rest: UpstreamRest | None = None,
+        *,
+        classes: bool = True,
+    ) -> None:
+        self._call = call
+        self._asked = level, keys, classes
+        self._deadline = monotonic() + seconds
+        self._rest = rest
+        self._why = "" if rest is None else rest.refusal()
+        self._began = 0.0 if rest is None else rest.began()
+        self._heard = threading.Event()
+        self._over, self._stopped = threading.Event(), threading.Event()
+        self._found: list[Wanted] = []
+        self._association: RequestorAssociation | None = None
+        if self._why:
+            self._rest = None  # it was not asked
+            self._over.set()
+        else:
+            threading.Thread(target=self._run, name=f"list at {call.name}", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long at most; whether it is over, or its time is."""
+        left = self._deadline - monotonic()
+        return self._over.wait(max(0.0, min(seconds, left))) or left <= seconds
+
+    def stop(self) -> None:
+        """Nobody waits any more."""
+        self._stopped.set()
+        association = self._association
+        if association is not None and not self._over.is_set():
+            association.abort("nobody waits for the listing")
+
+    def found(self) -> list[Wanted]:
+        """What there is.
+
+        Raises
+        ------
+        NotListedError
+            It did not answer, or not in time, or with a failure, or is left alone for a while.
+        """
+        why = self._why if self._over.is_set() else "no answer in time"
+        if self._rest is not None and self._heard.is_set():
+            self._rest.answered()
+        elif self._rest is not None and why:
+            self._rest.failed(why, self._began)
+        if why:
+            raise NotListedError(why)
+        return self._found
+
+    def _run(self) -> None:
+        level, keys, classes = self._asked
         try:
-            with call.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
-                running.append(association)
-                found.extend(_list(association, level, keys, heard.set, classes=classes))
+            with self._call.associate([(STUDY_ROOT_FIND, _PLAIN)]) as association:
+                self._association = association
+                if self._stopped.is_set():
+                    return
+                self._found.extend(_list(association, level, keys, self._heard.set, classes=classes))
         except NetworkError as error:
-            failed.append(judge_call(error).code)
+            self._why = judge_call(error).code
             if isinstance(error, AssociationRejected | NoContext):
-                heard.set()
+                self._heard.set()
         except NotListedError as error:
-            failed.append(str(error))
+            self._why = str(error)
         except Exception as error:  # whatever it answered costs its own answers only
-            failed.append(type(error).__name__)
-
-    thread = threading.Thread(target=run, name=f"list at {call.name}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    late = thread.is_alive()
-    for association in running if late else ():
-        association.abort("listing takes too long")
-    if late:
-        failed.append("no answer in time")
-    if rest is not None and heard.is_set():
-        rest.answered()
-    elif rest is not None and failed:
-        rest.failed(failed[0], began)
-    if failed:
-        raise NotListedError(failed[0])
-    return found
+            self._why = type(error).__name__
+        finally:
+            self._over.set()
 
 
 def elsewhere(
@@ -143,19 +166,8 @@ def elsewhere(
     return {**{one: keys[one] for one in above}, level: left} if left else {}
 
 
-def listed(
-    list_them: Lister,
-    catalog: Catalog,
-    level: Level,
-    asks: Mapping[Level, Sequence[str]],
-    restriction: Condition,
-    *,
-    covered_only: bool,
-) -> list[Wanted]:
-    """What the archive has of that and the catalog does not know, nor hides; raises NotListedError."""
-    if not asks:
-        return []
-    found = list_them(level, asks)
+def news(found: Sequence[Wanted], catalog: Catalog, restriction: Condition, *, covered_only: bool) -> list[Wanted]:
+    """What of that the catalog does not know, nor hides."""
     places = [Place(study=one.study, series=one.series, instance=one.sop_instance) for one in found]
     shown = unknown(catalog, Level.IMAGE, places, restriction, covered_only=covered_only)
     return [one for one, new in zip(found, shown, strict=True) if new]

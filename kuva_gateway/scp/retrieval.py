@@ -26,12 +26,13 @@ from kuva_gateway.network.records import AcceptedContext, Response
 from kuva_gateway.scp.asked import Asked
 from kuva_gateway.scp.fetching import Fetching
 from kuva_gateway.scp.get import answer_get
-from kuva_gateway.scp.listing import MOST_INSTANCES, NotListedError, elsewhere, listed
+from kuva_gateway.scp.listing import MOST_INSTANCES, NotListedError, elsewhere, news
 from kuva_gateway.scp.lookup import Lookup
-from kuva_gateway.scp.move import answer_move
+from kuva_gateway.scp.move import LISTEN_EVERY, answer_move
 from kuva_gateway.scp.refusal import refuse
-from kuva_gateway.scp.suboperations import Counts
+from kuva_gateway.scp.suboperations import PENDING_AT_LEAST_EVERY, Counts
 from kuva_gateway.scp.told import Telling
+from kuva_gateway.spool.awaited import Wanted
 
 Callee = Callable[[str], "Call | None"]
 
@@ -84,7 +85,7 @@ class Retrieval:
             yield refuse(statuses.MOVE_DESTINATION_UNKNOWN, "no peer with this AE title can be called from here")
             return
         try:
-            asked = self._understand(association, context, command, data_set, service, begun, call)
+            asked = yield from self._understand(association, context, command, data_set, service, begun, call)
         except IdentifierError as error:
             yield refuse(error.status, error.comment, *error.offending)
             return
@@ -105,7 +106,7 @@ class Retrieval:
         service: Service,
         begun: datetime,
         call: Call | None,
-    ) -> Asked | Response:
+    ) -> Generator[Response, None, Asked | Response]:
         identifier = read_identifier(data_set, context.transfer_syntax, command.affected_class)
         negotiated = Negotiated.read(context.extended, service)
         keys = retrieval_keys(identifier, lenient=self._lenient, negotiated=negotiated)
@@ -123,7 +124,10 @@ class Retrieval:
             restricted = self._is_restricted(association.peer)
             asks = elsewhere(catalog, identifier.level, keys, restriction, covered_only=restricted)
             try:
-                wanted += listed(fetching.list, catalog, identifier.level, asks, restriction, covered_only=restricted)
+                found = (yield from _listed(association, command, fetching, identifier.level, asks)) if asks else []
+                wanted += news(found, catalog, restriction, covered_only=restricted)
+            except _CancelledError:
+                return refuse(statuses.CANCELLED, "cancelled as asked")
             except NotListedError as error:
                 counts, unlisted = _not_listed(identifier.level, asks, str(error)), True
             fetch = fetching.fetch(wanted) if wanted else None
@@ -195,6 +199,37 @@ class Retrieval:
         to = None if call is None else Node(ae_title=call.called_ae, address=call.host)
         told = asked.chosen.told + (() if asked.fetch is None else asked.fetch.told)
         self._telling.retrieval(association, to, told, failure)
+
+
+class _CancelledError(Exception):
+    """The asker wants no more."""
+
+
+def _listed(
+    association: Association,
+    command: Command,
+    fetching: Fetching,
+    level: Level,
+    asks: Mapping[Level, Sequence[str]],
+) -> Generator[Response, None, list[Wanted]]:
+    """What the archive lists; until it has, the asker hears that the gateway is at it, with a count for each key.
+
+    Raises
+    ------
+    NotListedError
+        It does not say.
+    """
+    listing, said = fetching.list(level, asks), monotonic()
+    try:
+        while not listing.wait(LISTEN_EVERY):
+            if association.cancelled(command.message_id or 0):
+                raise _CancelledError
+            if monotonic() - said >= PENDING_AT_LEAST_EVERY:
+                yield Counts(total=max(1, len(asks.get(level, ())))).pending()
+                said = monotonic()
+        return listing.found()
+    finally:
+        listing.stop()
 
 
 def _not_listed(level: Level, asks: Mapping[Level, Sequence[str]], why: str) -> Counts:

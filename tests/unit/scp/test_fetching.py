@@ -17,7 +17,7 @@ from kuva_gateway.network import ProposedContext, Target, connect
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import C_FIND_RQ, Command
 from kuva_gateway.network.records import Response
-from kuva_gateway.scp import fetching
+from kuva_gateway.scp import fetching, retrieval
 from kuva_gateway.scp.fetching import Fetching
 from kuva_gateway.spool import Spool
 from kuva_gateway.spool.awaited import Wanted
@@ -34,7 +34,7 @@ from tests.unit.scp.upstream_archive import ScriptedArchive, match, scripted_arc
 IMAGES = 4
 WANTED = Wanted(study="1.2.9", series="1.2.9.1", sop_instance="1.2.9.1.1", sop_class=CT)
 SOME_FAILED, ALL_FAILED, CANNOT_COUNT = 0xB000, 0xA702, 0xA701
-PROCESSING_FAILURE, NOT_AUTHORISED = 0x0110, 0x0124
+PROCESSING_FAILURE, NOT_AUTHORISED, CANCELLED = 0x0110, 0x0124, 0xFE00
 
 
 @dataclass
@@ -326,3 +326,27 @@ def test_an_archive_that_takes_the_request_and_never_answers_ends_the_fetch_by_t
         assert fetch.why.startswith("the archive")
         assert not files.awaited.any()
         over.set()
+
+
+def test_an_asker_hears_that_the_gateway_is_at_it_while_the_archive_lists_and_may_cancel(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "PENDING_AT_LEAST_EVERY", 0.05)
+    lists, find = threading.Event(), house.far._found
+
+    def slow(asked: Dataset) -> Iterable[Response]:
+        assert lists.wait(20)
+        return find(asked)
+
+    house.far._found = slow  # type: ignore[method-assign]
+    with Asker(house.gateway, STUDY_GET) as asker:
+        asker.get(StudyInstanceUID="1.2.9")
+        first = asker.answer()
+        assert (first.status, first.counts) == (PENDING, (1, 0, 0, 0))
+        asker.cancel()
+        while (answer := asker.answer()).status == PENDING:
+            pass
+        assert answer.status == CANCELLED
+        lists.set()
+        asker.get(StudyInstanceUID="1.2.9")
+        assert asker.answers()[-1].counts == (None, IMAGES, 0, 0)
