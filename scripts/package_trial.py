@@ -141,6 +141,19 @@ class Trial:
             self.box.run("systemctl", "restart", SERVICE)
             acknowledged = json.loads(caller.communicate()[0])["acknowledged"]
         self.check("images are received", 0 < acknowledged <= self.instances(), acknowledged)
+        self.joined()
+
+    def joined(self) -> None:
+        """From an association to its study's verdict, by fields of the journal."""
+        lines = self.journal("KUVA_EVENT=association", "KUVA_PEER=ct1")
+        self.check("associations are found in the journal by peer", bool(lines), len(lines))
+        study = lines[-1].get("KUVA_STUDY", "") if lines else ""
+        found = {one["KUVA_EVENT"] for one in self.journal(f"KUVA_STUDY={study}")}
+        self.check("a study's lines are found by its UID", "association" in found, sorted(found))
+
+    def journal(self, *matches: str) -> list[dict[str, str]]:
+        done = self.box.run("journalctl", "-u", SERVICE, "-o", "json", *matches)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def upgrade(self) -> None:
         before, main = self.instances(), self.show("MainPID")

@@ -57,7 +57,7 @@ class Crew:
             listeners(configuration, passed),
             self._hand_over,
             census=self.census,
-            log=log.get_logger("network"),
+            log=log.limited(log.get_logger("network")),
             beat=partial(hooks.beat, ACCEPTING),
         )
         self._ended = threading.Event()

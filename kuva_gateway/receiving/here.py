@@ -40,7 +40,7 @@ class Here:
             terms.services,
             timers=terms.timers,
             limits=terms.limits,
-            log=log.get_logger("network"),
+            log=log.limited(log.get_logger("network")),
             beat=partial(hooks.beat, ACCEPTING),
         )
 

@@ -84,7 +84,7 @@ class Process:
             apart=frozenset({"prepare", "drain"}),
         )
         self._drained = threading.Event()
-        self._log = log.get_logger("network")
+        self._log = log.limited(log.get_logger("network"))
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._serving = Serving(
             configuration,

@@ -293,6 +293,7 @@ class Dispatcher:
             calling_ae=association.calling_ae,
             address=association.address,
             stored=activity.stored,
+            **({"studies": list(activity.studies)} if activity.studies else {}),
             **({"fetched": activity.fetched} if activity.fetched else {}),
             refused={f"{status:04X}": count for status, count in sorted(activity.refused.items())},
             requests=traffic.requests,
