@@ -138,8 +138,9 @@ class Trial:
         self.check("start", done.returncode == 0 and self.active(), done.stderr.strip())
         with self.box.calling("store", "CT1") as caller:
             time.sleep(2)
-            self.box.run("systemctl", "restart", SERVICE)
+            self.box.run("systemctl", "stop", *RUNNING)  # the socket as well, or the caller would wait and go on
             acknowledged = json.loads(caller.communicate()[0])["acknowledged"]
+        self.box.run("systemctl", "start", *RUNNING)
         self.check("images are received", 0 < acknowledged <= self.instances(), acknowledged)
         self.joined()
 

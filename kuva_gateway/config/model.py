@@ -302,7 +302,7 @@ class Alerts(Section):
 
 
 class Log(Section):
-    """What is written about what happens: lines for people on a terminal, JSON elsewhere."""
+    """What is written about what happens: lines for people on a terminal, fields in the journal, JSON elsewhere."""
 
     format: Literal["auto", "json", "text"] = "auto"
     level: Literal["debug", "info", "warning", "error"] = "info"

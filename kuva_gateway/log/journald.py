@@ -10,6 +10,7 @@ import array
 import contextlib
 import errno
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -22,11 +23,12 @@ IDENTIFIER = "kuva-gateway"
 PREFIX = "KUVA_"
 """Before our own fields: PEER and STUDY may be somebody else's."""
 PATIENCE = 0.5
-"""Seconds that a line waits for a journal that is full."""
+"""Seconds that the first line waits for a journal that is full; those after it do not."""
 _BUFFER = 8 << 20  # bytes; what systemd's own library asks for
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _EACH = {"studies": "study", "rules": "rule"}
 """Lists whose every value can be asked for."""
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
@@ -49,12 +51,12 @@ class Journal:
         self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         with contextlib.suppress(OSError):
             self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        self._channel.settimeout(PATIENCE)
 
     def send(self, text: str, level: str, fields: Mapping[str, Any]) -> None:
         """One line: ``text`` for people, ``fields`` for who asks for them."""
         with self._lock:
             lost = {"lost_lines": self._lost} if self._lost else {}
+            self._channel.settimeout(0.0 if self._lost else PATIENCE)  # once is enough for one that stands still
             try:
                 self._send(encode(text, level, {**fields, **lost}))
                 self._lost = 0
@@ -101,7 +103,7 @@ def plain(value: object) -> str:
     """A value as text; lists and the like as JSON."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value) if type(value) is int else _JSON.encode(value)
 
 
 def _field(name: str, value: str) -> bytes:
@@ -111,5 +113,6 @@ def _field(name: str, value: str) -> bytes:
     return name.encode("ascii") + b"=" + content + b"\n"
 
 
+@functools.cache
 def _name(name: str) -> str:
     return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name.upper())[:60]

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from kuva_gateway import log
 from kuva_gateway.config import load
 from kuva_gateway.daemon import Daemon
+from kuva_gateway.log import repeats
 from kuva_gateway.monitoring.families import FAMILIES, PREFIX
 from kuva_gateway.network import AssociationRejected, NetworkError
 from tests.support import wait_until
@@ -169,3 +170,19 @@ def test_a_catalog_that_is_locked_is_said_and_delays_nobody(
     free.set()
     wait_until(lambda: figure(figures(daemon), "catalog_up") == 1)
     wait_until(lambda: figure(figures(daemon), "index_lag_seconds") == 0)
+
+
+@pytest.mark.slow
+def test_a_caller_that_is_refused_again_and_again_does_not_fill_the_log(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "WINDOW", 5.0)
+
+    def lines(what: str) -> int:
+        return sum(what in line for line in (tmp_path / "gateway.log").read_text().splitlines())
+
+    while lines('"association_rejected"') < repeats.AT_MOST or not lines("more like this"):
+        with pytest.raises((AssociationRejected, NetworkError)):
+            associate(daemon, calling="STRANGER")  # type: ignore[arg-type]
+    asked = figure(figures(daemon), "associations_total", peer="", result="rejected")
+    assert lines('"association_rejected",') < asked
