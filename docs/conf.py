@@ -1,12 +1,13 @@
 """How Sphinx makes a site of these pages (scripts/make-docs).
 
-Keeps no text. Promises that the pages stay plain: what they call ``docs/NAME.rst`` in double quotes, so that it reads
-well in a terminal, becomes a link on the site, and a page that is named and not there is a warning, that is a fault.
+Keeps no text. Promises that the pages stay plain: where they write ``docs/NAME.rst``, which reads well in a terminal,
+the site has a link, and a page that is named and not there is a warning, that is a fault.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from docutils import nodes
@@ -28,7 +29,7 @@ html_theme_options = {
     "description": "A DICOM gateway to the national imaging archive",
     "fixed_sidebar": False,
     "page_width": "70rem",
-    "sidebar_width": "15rem",
+    "sidebar_width": "18rem",
     "font_family": "system-ui, sans-serif",
     "head_font_family": "system-ui, sans-serif",
 }
@@ -36,33 +37,47 @@ html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_copy_source = False
 html_show_sphinx = False
 
-_PAGE = re.compile(r"docs/((?:decisions/)?[a-z0-9-]+)(?:\.rst)?")
-_DECISION = re.compile(r"docs/decisions/(\d{4})")
+_PAGE = re.compile(r"docs/((?:decisions/)?[a-z0-9-]+)\.rst|docs/decisions/(\d{4})\b")
+_LEFT_ALONE = (nodes.literal_block, nodes.reference, pending_xref, nodes.title)
+
+
+def _target(source: Path, named: re.Match[str]) -> str:
+    """The page that is named, from the folder of the pages; a decision may be named by its number alone."""
+    if named[2] is None:
+        return f"/{named[1]}"
+    (path,) = (source / "decisions").glob(f"{named[2]}-*.rst")
+    return f"/decisions/{path.stem}"
 
 
 def link_pages(app: Sphinx, document: nodes.document) -> None:
-    """Turn each literal that names a page into a link to it."""
-    for literal in list(document.findall(nodes.literal)):
-        name = literal.astext()
-        decision = _DECISION.fullmatch(name)
-        if decision is not None:
-            (path,) = (Path(app.srcdir) / "decisions").glob(f"{decision[1]}-*.rst")
-            target = f"decisions/{path.stem}"
-        elif name.endswith(".rst") and (page := _PAGE.fullmatch(name)) is not None:
-            target = page[1]
-        else:
+    """Turn each name of a page, in double quotes or without, into a link to it."""
+    for text in list(document.findall(nodes.Text)):
+        parent = text.parent
+        if any(isinstance(one, _LEFT_ALONE) for one in _around(parent)):
             continue
-        link = pending_xref(
-            "",
-            literal.deepcopy(),
-            refdomain="std",
-            reftype="doc",
-            reftarget=f"/{target}",
-            refexplicit=True,
-            refwarn=True,
-            refdoc=app.env.docname,
-        )
-        literal.replace_self(link)
+        literal = isinstance(parent, nodes.literal)
+        names = list(_PAGE.finditer(str(text)))
+        if not names or (literal and names[0].span() != (0, len(text))):
+            continue
+        made: list[nodes.Node] = []
+        end = 0
+        for named in names:
+            shown = parent.deepcopy() if literal else nodes.inline(named[0], named[0])
+            made += [nodes.Text(str(text)[end : named.start()]), _link(app, shown, _target(Path(app.srcdir), named))]
+            end = named.end()
+        made.append(nodes.Text(str(text)[end:]))
+        (parent if literal else text).parent.replace(parent if literal else text, made)
+
+
+def _around(node: nodes.Element | None) -> Iterator[nodes.Element]:
+    while node is not None:
+        yield node
+        node = node.parent
+
+
+def _link(app: Sphinx, shown: nodes.Node, target: str) -> pending_xref:
+    options = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
+    return pending_xref("", shown, reftarget=target, refdoc=app.env.docname, **options)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
