@@ -24,7 +24,7 @@ from tests.support import wait_until
 from tests.unit.network.peers import RawPeer, RecordingServices, listening, p_data, pdv, propose
 from tests.unit.scp.conftest import EXPLICIT, TIMERS
 from tests.unit.scp.querying import PATIENT_ROOT, STUDY_ROOT, Querying, ask, crowd, identifier, querying
-from tests.unit.scp.retrieving import PATIENT_MOVE, SOME_FAILED, STUDY_GET, STUDY_MOVE, SUCCESS, Asker
+from tests.unit.scp.retrieving import PATIENT_GET, PATIENT_MOVE, SOME_FAILED, STUDY_GET, STUDY_MOVE, SUCCESS, Asker
 
 MANY = 10_000
 OUT_OF_RESOURCES = 0xA700
@@ -106,6 +106,19 @@ def test_an_asker_that_goes_in_the_middle_of_ten_thousand_answers_leaves_nothing
     wait_until(lambda: len(crowded.log.of("association")) > ended, what="the association's end")
     wait_until(lambda: nothing_beyond(before), what="threads and connections as before")
     assert crowded.find(PatientID="nobody").statuses == [SUCCESS]
+
+
+def test_an_asker_of_images_that_goes_in_the_middle_of_one_leaves_nothing(keyed: Querying) -> None:
+    before, ended = held(), len(keyed.log.of("association"))
+    with Asker(keyed, PATIENT_GET) as asker:
+        asker.get(QueryRetrieveLevel="PATIENT", PatientID=ODD)
+        assert asker.pdu()[0] == 4  # the first image, which is not answered
+    wait_until(lambda: len(keyed.log.of("association")) > ended, what="the association's end")
+    wait_until(lambda: nothing_beyond(before), what="threads and connections as before")
+    assert keyed.log.of("retrieval")[-1]["completed"] == 0
+    with Asker(keyed, PATIENT_GET) as asker:
+        asker.get(QueryRetrieveLevel="PATIENT", PatientID=ODD)
+        assert asker.answers()[-1].counts == (None, 2, 0, 0)
 
 
 # -- a catalog that goes away ------------------------------------------------------------------------------------------
