@@ -35,6 +35,8 @@ from kuva_gateway.spool.fetched import Fetched
 
 LISTEN_EVERY = 0.1
 """Seconds between looks whether the asker cancels or goes away."""
+CANCEL_PATIENCE = 5.0
+"""Seconds that the sub-operation in hand may take to end after C-CANCEL; then it is broken off."""
 BREAKS = 3
 """Associations that may break before the destination is given up."""
 
@@ -50,10 +52,14 @@ def answer_move(association: Association, asked: Asked, call: Call) -> Generator
 
 
 def _tell(association: Association, asked: Asked, move: _Move) -> Generator[Response, None, None]:
-    said, told = monotonic(), 0
+    said, told, until = monotonic(), 0, 0.0
     while not move.over.wait(LISTEN_EVERY):
         if association.cancelled(asked.message_id):
-            move.cancel()
+            if not move.cancelled:
+                until = monotonic() + CANCEL_PATIENCE
+                move.cancel()
+            elif monotonic() > until:
+                move.abort("cancelled by who asked for it")
         since, changed = monotonic() - said, asked.counts.done != told
         if (changed and (not told or since >= PENDING_EVERY)) or since >= PENDING_AT_LEAST_EVERY:
             told = asked.counts.done
@@ -93,14 +99,18 @@ class _Move:
         self.cancelled = True
         self._opening.stop()
 
+    def abort(self, why: str) -> None:
+        """Stop now, also what is in hand."""
+        self._aborting = True
+        self.cancel()
+        association = self._association
+        if association is not None:
+            association.abort(why)
+
     def stop(self) -> None:
         """Return when nothing is under way any more: nobody listens to the counts."""
         if not self.over.is_set():
-            self._aborting = True
-            self.cancel()
-            association = self._association
-            if association is not None:
-                association.abort("who asked for it has gone")
+            self.abort("who asked for it has gone")
         self._thread.join()
 
     def _run(self) -> None:

@@ -176,6 +176,24 @@ def test_nobody_waits_for_a_call_that_is_not_wanted_any_more(house: House, full:
         wait_until(lambda: not moving(), what="the end of the move")
 
 
+def test_a_cancel_breaks_off_an_image_that_the_destination_does_not_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deadline is a minute."""
+    monkeypatch.setattr(move, "CANCEL_PATIENCE", 0.2)
+    services = RecordingServices()
+    services.may_finish.clear()
+    with listening(services) as acceptor:
+        house.knows(acceptor.ports[0])
+        with Asker(house.gateway, STUDY_MOVE) as asker:
+            asker.move(StudyInstanceUID="1.2.1")
+            assert services.finishing.wait(20)
+            asker.cancel()
+            final = asker.answers()[-1]
+        services.may_finish.set()
+    assert (final.status, final.counts, final.failed_uids) == (CANCELLED, (3, 0, 1, 0), UIDS[:1])
+
+
 @pytest.mark.slow
 def test_a_sub_operation_that_takes_longer_than_we_let_a_peer_idle_ends_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
