@@ -24,8 +24,11 @@ from kuva_gateway.errors import NotFoundError, StateError
 
 RULE = "IOC-01"
 
-HIDDEN = "EXISTS (SELECT 1 FROM rejected_instances h WHERE h.uid = i.uid AND h.active = 1)"
-"""SQL: the instance ``i`` is not to be seen."""
+HIDDEN = (
+    "EXISTS (SELECT 1 FROM rejected_instances h JOIN studies o ON o.uid = h.study_uid "
+    "WHERE h.uid = i.uid AND h.active = 1 AND o.id = i.study_id)"
+)
+"""SQL: the instance ``i`` is not to be seen: a note that counts names it in its study."""
 
 Rejecters = Mapping[str, bool]
 """Peers that may reject, by name; True: their notes are forwarded."""
@@ -130,19 +133,19 @@ def write_references(session: Session, note_id: int, code: str, references: Sequ
 
 def apply_note(session: Session, note_id: int) -> None:
     """Hide what the note rejects; unless its time has merely run out, it is never sent from now on."""
-    session.execute("UPDATE rejected_instances SET active = 1 WHERE note_id = ?", note_id)
     note = session.one("SELECT code, uid, peer FROM rejection_notes WHERE id = ?", note_id)
     assert note is not None
     rows = session.rows(
-        "SELECT i.id, i.study_id, i.size, i.current, i.held, s.state FROM rejected_instances r "
-        "JOIN instances i ON i.uid = r.uid JOIN studies s ON s.id = i.study_id AND s.uid = r.study_uid "
-        "WHERE r.note_id = ?",
+        f"SELECT i.id, i.study_id, i.size, i.current, i.held, s.state, CASE WHEN {HIDDEN} THEN 1 ELSE 0 END AS hidden "
+        "FROM rejected_instances r JOIN instances i ON i.uid = r.uid "
+        "JOIN studies s ON s.id = i.study_id AND s.uid = r.study_uid WHERE r.note_id = ?",
         note_id,
     )
     studies = {row["study_id"]: row["state"] for row in rows}
     for study_id, state in studies.items():
-        gone = [row for row in rows if row["study_id"] == study_id and row["current"] and not row["held"]]
+        gone = [row for row in rows if row["study_id"] == study_id and _is_seen(row)]
         _count(session, study_id, state, -len(gone), -sum(row["size"] for row in gone))
+    session.execute("UPDATE rejected_instances SET active = 1 WHERE note_id = ?", note_id)
     ids = [row["id"] for row in rows]
     if note["code"] == RETENTION:
         for study_id in studies:
@@ -161,6 +164,11 @@ def apply_note(session: Session, note_id: int) -> None:
         for row in session.rows("SELECT DISTINCT destination FROM entries WHERE study_id = ?", study_id):
             recount(session, study_id, row["destination"])
     open_question(session, studies)
+
+
+def _is_seen(row: Mapping[str, int]) -> bool:
+    """Whether its study counted the instance so far."""
+    return bool(row["current"] and not row["held"] and not row["hidden"])
 
 
 def release(session: Session, study_id: int) -> None:

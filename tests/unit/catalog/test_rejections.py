@@ -47,6 +47,12 @@ def receive_note(hospital: Hospital, code: str, *instances: str, peer: str = "pa
     index(hospital)
 
 
+def held_by(hospital: Hospital, uid: str = "1.2.1") -> tuple[int, int]:
+    """Instances and bytes of a study as it counts them."""
+    (row,) = hospital.rows("SELECT instances, bytes FROM studies WHERE uid = ?", uid)
+    return row["instances"], row["bytes"]
+
+
 def observed(hospital: Hospital, uid: str = NOTE) -> list[tuple[str, str]]:
     rows = hospital.rows(
         "SELECT severity, place FROM observed_findings WHERE sop_instance_uid = ? AND rule = 'IOC-01'", uid
@@ -157,6 +163,17 @@ def test_a_note_that_the_time_is_over_hides_and_never_goes(hospital: Hospital) -
     assert hospital.column("SELECT held FROM instances WHERE uid = ?", NOTE) == [1]
 
 
+@pytest.mark.parametrize("second", ["113039", "113001", "113038"])
+def test_what_two_notes_hide_is_taken_off_the_study_once(hospital: Hospital, second: str) -> None:
+    archived(hospital)
+    before = held_by(hospital)
+    receive_note(hospital, "113039")
+    assert held_by(hospital) == (before[0] - 1, before[1] // 2)
+    receive_note(hospital, second, uid="1.2.9.2")
+    assert held_by(hospital) == (before[0] - 1, before[1] // 2)
+    assert hospital.column(HIDDEN) == ["1.2.1.1.1"]
+
+
 def test_what_is_not_delivered_when_its_time_is_over_still_goes(hospital: Hospital) -> None:
     hospital.accept()
     receive_note(hospital, "113039")
@@ -193,6 +210,7 @@ def test_an_image_that_comes_after_its_note_is_kept_out_of_sight(hospital: Hospi
 def test_a_note_hides_only_in_the_study_that_it_names(hospital: Hospital) -> None:
     hospital.accept()
     receive_note(hospital, "113037", study="1.2.7")
+    assert hospital.column(HIDDEN) == []
     assert pending(hospital) == ["1.2.1.1.1", "1.2.1.1.2"]
 
 
