@@ -11,9 +11,7 @@ from kuva_gateway.catalog.plans import supersede
 from kuva_gateway.catalog.records import AskedInstance, CommitmentOutcome, CommitmentRecord, FailedInstance
 from kuva_gateway.catalog.session import Row, Session, maybe_moment, microseconds, moment
 from kuva_gateway.catalog.states import apply, move_ledger
-
-NO_SUCH_INSTANCE = 0x0112
-"""Failure Reason (0008,1197): no such object instance (PS3.3 C.14.1.1)."""
+from kuva_gateway.dicom.statuses import NO_SUCH_INSTANCE
 
 _COMMITMENT = (
     "SELECT c.*, e.study_id, s.uid, s.revision AS study_revision FROM commitments c "

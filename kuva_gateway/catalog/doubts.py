@@ -10,8 +10,20 @@ from collections.abc import Iterable
 
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import EntryRecord
+from kuva_gateway.dicom.statuses import NO_SUCH_INSTANCE
 
 IN_DOUBT = "no-answer"
+
+MAY_BE_THERE = (
+    f"(l.state IN ('sent', 'committed') OR l.code = '{IN_DOUBT}' OR EXISTS (SELECT 1 FROM commitment_instances n "
+    "JOIN commitments c ON c.id = n.commitment_id JOIN entries t ON t.id = c.entry_id "
+    "WHERE n.instance_id = l.instance_id AND t.study_id = l.study_id AND t.destination = l.destination "
+    f"AND (n.reason IS NULL OR n.reason <> {NO_SUCH_INSTANCE})))"
+)
+"""SQL: the destination has, or may have, what the ledger row ``l`` is about: it took it once, or never answered.
+
+Of the reasons for which a commitment fails only this one denies having the instance (PS3.3 C.14.1.1).
+"""
 
 
 def doubt(catalog: Catalog, entry: EntryRecord, instance_id: int) -> None:

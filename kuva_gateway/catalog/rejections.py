@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kuva_gateway.catalog import removal, totals
 from kuva_gateway.catalog.completion import recount
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.doubts import MAY_BE_THERE
 from kuva_gateway.catalog.questions import open_question
 from kuva_gateway.catalog.retention import may_go
 from kuva_gateway.catalog.session import Session
@@ -93,10 +94,10 @@ def judge_note(session: Session, note: Note, peer: str, rejecters: Rejecters) ->
 
 
 def _delivered(session: Session, note: Note) -> bool:
-    """Has anything that the note rejects gone to some destination, or may it be on its way at this moment?"""
+    """Has anything that the note rejects gone to some destination, or may it have, or be on its way at this moment?"""
     return bool(
         session.rows_in(
-            "SELECT 1 FROM instances i JOIN ledger l ON l.instance_id = i.id WHERE (l.state IN ('sent', 'committed') "
+            f"SELECT 1 FROM instances i JOIN ledger l ON l.instance_id = i.id WHERE ({MAY_BE_THERE} "
             "OR EXISTS (SELECT 1 FROM entries e WHERE e.study_id = l.study_id AND e.destination = l.destination "
             "AND e.state = 'sending')) AND i.uid IN {} LIMIT 1",
             [one.sop_instance for one in note.references],

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.doubts import MAY_BE_THERE
 from kuva_gateway.catalog.plans import plan_entries, supersede
 from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.catalog.rejections import write_references
@@ -109,7 +110,7 @@ def _where_it_is(session: Session, study_id: int) -> dict[str, dict[str, bool]]:
     rows = session.rows(
         "SELECT e.destination, e.required, e.commitment FROM entries e WHERE e.study_id = ? AND (e.state = 'sending' "
         "OR EXISTS (SELECT 1 FROM ledger l WHERE l.study_id = e.study_id AND l.destination = e.destination "
-        "AND l.state IN ('sent', 'committed'))) ORDER BY e.revision",
+        f"AND {MAY_BE_THERE})) ORDER BY e.revision",
         study_id,
     )
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kuva_gateway.catalog import entries, rejections, removal, studies, withdrawal
+from kuva_gateway.catalog import commitments, doubts, entries, rejections, removal, studies, withdrawal
 from kuva_gateway.catalog.records import FindingRecord
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.key_objects import KEY_OBJECT_SELECTION, Reference, write_note
@@ -300,6 +300,41 @@ def test_a_delivery_under_way_gets_the_note_as_well(hospital: Hospital) -> None:
     write_notes(hospital)
     later = hospital.claimed()
     assert [one.sop_instance for one in entries.pending_instances(hospital.catalog, later)] == [NOTE]
+
+
+def test_a_destination_that_never_answered_may_have_the_study_and_gets_the_note(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    instance = entries.pending_instances(hospital.catalog, entry)[0].instance_id
+    doubts.doubt(hospital.catalog, entry, instance)
+    entries.defer(hospital.catalog, entry.id, hospital.clock.forward(minutes=1), None)
+    assert withdraw(hospital).destinations == ("archive",)
+    write_notes(hospital)
+    assert pending(hospital) == [NOTE]
+
+
+@pytest.mark.parametrize(("reason", "told"), [(0x0110, ("archive",)), (0x0112, ())])
+def test_what_was_taken_once_may_be_there_until_the_destination_denies_it(
+    hospital: Hospital, reason: int, told: tuple[str, ...]
+) -> None:
+    hospital.accept()
+    entry = hospital.deliver()
+    ids = hospital.column("SELECT instance_id FROM ledger")
+    commitments.ask(hospital.catalog, entry.id, "2.25.1", ids, hospital.clock.forward(hours=1))
+    failed = [(CT, f"1.2.1.1.{number}", reason) for number in (1, 2)]
+    commitments.record_result(hospital.catalog, "2.25.1", "archive", [], failed, hospital.clock())
+    entries.mark_failed(hospital.catalog, entry.id, dict.fromkeys(ids, "no"), hospital.clock())
+    assert withdraw(hospital).destinations == told
+
+
+def test_a_note_on_what_a_destination_may_have_without_an_answer_waits_for_release(hospital: Hospital) -> None:
+    hospital.accept()
+    entry = hospital.claimed()
+    for one in entries.pending_instances(hospital.catalog, entry):
+        doubts.doubt(hospital.catalog, entry, one.instance_id)
+    entries.defer(hospital.catalog, entry.id, hospital.clock.forward(minutes=1), None)
+    receive_note(hospital, "113001")
+    assert observed(hospital) == [("hold", "release")]
 
 
 def test_what_arrives_after_a_withdrawal_is_kept_and_never_sent(hospital: Hospital) -> None:
