@@ -337,6 +337,38 @@ class Spool:
         except OSError as error:
             raise DamageError(f"cannot be read: {os.strerror(error.errno or 0)}") from error
 
+    def verify_or_set_aside(self, digest: str) -> None:
+        """As :meth:`verify`; what holds other bytes, or has sectors that cannot be read, goes to ``corrupt/``.
+
+        There it is sent to nobody and in nobody's way: the same image, sent again, takes its place. A file that
+        cannot be opened or read for another reason says nothing about its bytes, and stays.
+
+        Raises
+        ------
+        DamageError
+            It is missing, cannot be read, or held other bytes.
+        """
+        try:
+            self._verify_again(digest)
+        except DamageError as damage:
+            why = damage.__cause__
+            if why is not None and not _is_unreadable(why):
+                raise
+            try:
+                self.quarantine(self.instance_path(digest), str(damage))
+            except OSError as error:
+                raise DamageError(f"{damage}; not set aside: {os.strerror(error.errno or 0)}") from error
+            raise DamageError(f"{damage}; it is in corrupt/ now") from why
+
+    def _verify_again(self, digest: str) -> None:
+        """Verify; what cannot be read is given a second chance, because controllers have their moments."""
+        try:
+            self.verify(digest)
+        except DamageError as damage:
+            if not _is_unreadable(damage.__cause__):
+                raise
+            self.verify(digest)
+
     def _compare(self, path: Path, digest: str) -> None:
         """DamageError: missing, or other bytes. An OSError is no statement about the bytes."""
         found = hashlib.sha256()
@@ -408,3 +440,8 @@ class Spool:
         with contextlib.suppress(OSError):  # the file itself is what matters
             target.with_name(target.name + ".reason").write_text(reason + "\n", encoding="utf-8")
         return target
+
+
+def _is_unreadable(why: BaseException | None) -> bool:
+    """Whether the disk itself says that it cannot read."""
+    return isinstance(why, OSError) and why.errno == errno.EIO

@@ -214,14 +214,25 @@ def test_commands_work_with_the_daemon_down(site: Site) -> None:
     assert site.json("studies", "recheck", "--all") == {"studies": 0}
 
 
-def test_a_damaged_file_is_named_and_the_status_is_1(site: Site) -> None:
-    site.receive()
+def test_a_damaged_file_is_named_and_set_aside_until_its_peer_has_sent_it_again(site: Site) -> None:
+    study = site.receive()
     (stored,) = (site.state / "spool" / "instances").rglob("*/*")
-    content = bytearray(stored.read_bytes())
-    content[-1] ^= 1
-    stored.write_bytes(content)
-    (damaged,) = site.json("spool", "verify", status=1)["damaged"]
-    assert damaged["digest"] == stored.name
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    status, _, said = site.run("spool", "verify")
+    assert status == 1
+    assert f"{stored.name}: holds other bytes than its digest says; it is in corrupt/ now" in said
+    assert f"image {study.sop_instance_uids[0]}, study {study.uid}" in said
+    assert not stored.exists(), "nobody gets it"
+    assert (site.state / "spool" / "corrupt" / stored.name).read_bytes() != whole
+    (missing,) = site.json("spool", "verify", status=1)["damaged"]
+    assert missing["digest"] == stored.name
+    assert missing["study_instance_uid"] == study.uid
+    assert missing["peer"]
+    status, _, err = site.run("receive", *map(str, (site.folder / f"files-{study.order.accession}").iterdir()))
+    assert status == 0, err
+    assert stored.read_bytes() == whole
+    assert site.json("spool", "verify") == {"verified": 1, "damaged": []}
 
 
 def test_a_sound_catalog_keeps_its_decisions_through_a_rebuild(site: Site) -> None:

@@ -63,6 +63,52 @@ def test_an_instance_that_cannot_be_read_is_damage(spool: Spool, files: FaultyFi
         spool.verify(kept.digest)
 
 
+def test_what_holds_other_bytes_is_set_aside_and_the_same_image_takes_its_place_again(
+    spool: Spool, kept: Arrival, receive: Receive
+) -> None:
+    path = spool.instance_path(kept.digest)
+    whole = path.read_bytes()
+    path.write_bytes(b"\xff" + whole[1:])
+    with pytest.raises(DamageError, match=r"other bytes .* in corrupt/ now"):
+        spool.verify_or_set_aside(kept.digest)
+    assert not path.exists()
+    assert (spool.corrupt / kept.digest).exists()
+    again = receive(bytes(range(256)) * 10_000)
+    spool.adopt(again)
+    spool.forget(again)
+    assert path.read_bytes() == whole
+    spool.verify_or_set_aside(kept.digest)
+
+
+def test_what_the_disk_cannot_read_twice_is_set_aside(spool: Spool, files: FaultyFiles, kept: Arrival) -> None:
+    files.fail("open_read", errno.EIO)
+    spool.verify_or_set_aside(kept.digest)
+    files.fail("open_read", errno.EIO, always=True)
+    with pytest.raises(DamageError, match=r"Input/output error; it is in corrupt/ now"):
+        spool.verify_or_set_aside(kept.digest)
+    assert not spool.instance_path(kept.digest).exists()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_what_cannot_be_opened_now_stays_where_it_is(
+    spool: Spool, files: FaultyFiles, kept: Arrival, number: int
+) -> None:
+    files.fail("open_read", number)
+    with pytest.raises(DamageError, match="cannot be read"):
+        spool.verify_or_set_aside(kept.digest)
+    spool.verify_or_set_aside(kept.digest)
+
+
+def test_damage_that_cannot_be_set_aside_is_told_with_the_reason(
+    spool: Spool, files: FaultyFiles, kept: Arrival
+) -> None:
+    spool.instance_path(kept.digest).write_bytes(b"")
+    files.fail("rename_new", errno.EROFS)
+    with pytest.raises(DamageError, match="other bytes .*; not set aside: Read-only file system"):
+        spool.verify_or_set_aside(kept.digest)
+    assert spool.instance_path(kept.digest).exists()
+
+
 @pytest.mark.parametrize("digest", ["", "../../etc/passwd", "A" * 64, "a" * 63, "a" * 65])
 def test_only_a_digest_names_an_instance(spool: Spool, digest: str) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
