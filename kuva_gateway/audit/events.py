@@ -25,6 +25,8 @@ AUDIT_LOG_USED = Code(value="110101", meaning="Audit Log Used")
 INSTANCES_ACCESSED = Code(value="110103", meaning="DICOM Instances Accessed")
 INSTANCES_TRANSFERRED = Code(value="110104", meaning="DICOM Instances Transferred")
 STUDY_DELETED = Code(value="110105", meaning="DICOM Study Deleted")
+EXPORT = Code(value="110106", meaning="Export")
+IMPORT = Code(value="110107", meaning="Import")
 QUERY = Code(value="110112", meaning="Query")
 SECURITY_ALERT = Code(value="110113", meaning="Security Alert")
 
@@ -34,6 +36,8 @@ EVENTS: Mapping[str, Code] = {
     "accessed": INSTANCES_ACCESSED,
     "transferred": INSTANCES_TRANSFERRED,
     "deleted": STUDY_DELETED,
+    "exported": EXPORT,
+    "imported": IMPORT,
     "query": QUERY,
     "alert": SECURITY_ALERT,
 }
@@ -45,6 +49,8 @@ NODE_AUTHENTICATION = Code(value="110126", meaning="Node Authentication")
 _APPLICATION = Code(value="110150", meaning="Application")
 _SENDER = Code(value="110153", meaning="Source Role ID")
 _RECEIVER = Code(value="110152", meaning="Destination Role ID")
+_DESTINATION_MEDIA = Code(value="110154", meaning="Destination Media")
+_SOURCE_MEDIA = Code(value="110155", meaning="Source Media")
 _STUDY_UID = Code(value="110180", meaning="Study Instance UID")
 _SOP_CLASS_UID = Code(value="110181", meaning="SOP Class UID")
 _NODE_ID = Code(value="110182", meaning="Node ID")
@@ -104,6 +110,37 @@ def audit_log_used(us: Node, at: datetime, *, person: str, place: str) -> Messag
                 name="Security Audit Log",
             ),
         ),
+    )
+
+
+def backed_up(us: Node, at: datetime, *, person: str, place: str, studies: int, images: int) -> Message:
+    """Somebody took a backup (A.5.3.4). It names the backup: each of its studies would be a message of gigabytes."""
+    return _copied(EXPORT, "R", us, at, person, place, f"backup of {studies} studies, {images} images")
+
+
+def restored(us: Node, at: datetime, *, person: str, place: str, studies: int, images: int) -> Message:
+    """Somebody brought a backup back (A.5.3.5), which is named as in :func:`backed_up`."""
+    return _copied(IMPORT, "C", us, at, person, place, f"restored {studies} studies, {images} images")
+
+
+def _copied(event: Code, action: str, us: Node, at: datetime, person: str, place: str, what: str) -> Message:
+    by_person = Participant(user=person, requestor=True, address=us.address)
+    exports = event is EXPORT
+    media = Participant(user=place, requestor=False, role=_DESTINATION_MEDIA if exports else _SOURCE_MEDIA)
+    subject = Subject(
+        identifier=place,
+        identifier_type=_URI,
+        object_type=_SYSTEM_OBJECT,
+        role=_REPORT,
+        name="Backup",
+    )
+    return Message(
+        event=event,
+        action=action,
+        at=at,
+        description=what,
+        participants=(by_person, _us(us, _SENDER if exports else _RECEIVER), media),
+        subjects=(subject,),
     )
 
 

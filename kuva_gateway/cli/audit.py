@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections import deque
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from kuva_gateway.audit import events
 from kuva_gateway.audit.events import EVENTS
 from kuva_gateway.audit.message import stamp
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.moments import parse_since
 from kuva_gateway.cli.output import emit_json, emit_rows, say
-from kuva_gateway.errors import CatalogUnavailableError, DamageError, GatewayError, NotFoundError
+from kuva_gateway.cli.trail import person, tell
+from kuva_gateway.errors import CatalogUnavailableError, DamageError, NotFoundError
 
 
 @click.group(cls=Group)
@@ -54,7 +53,11 @@ def list_(
         ):
             newest.append(told)
             matching += 1
-    _say_that_it_was_read(invocation, folder)
+    tell(
+        invocation,
+        lambda us, at: events.audit_log_used(us, at, person=person(), place=folder.as_uri()),
+        "that the trail was read",
+    )
     if matching > limit:
         say(f"kuva-gateway: the newest {limit} of {matching} events; --limit shows more")
     emit_rows(invocation, [{**asdict(told), "at": stamp(told.at)} for told in newest], _COLUMNS)
@@ -146,25 +149,3 @@ def _tell_what_the_catalog_has(invocation: Invocation) -> None:
         tell_audit(invocation.configuration(), invocation.catalog())
     except (CatalogUnavailableError, NotFoundError):
         say("kuva-gateway: the catalog is away: what people decided last may be missing")
-
-
-def _say_that_it_was_read(invocation: Invocation, folder: Path) -> None:
-    from kuva_gateway.audit import events
-    from kuva_gateway.audit.message import to_xml
-    from kuva_gateway.audit.trail import Trail
-    from kuva_gateway.parts import audit_source
-
-    us, source = audit_source(invocation.configuration())
-    message = events.audit_log_used(us, datetime.now(UTC), person=_person(), place=folder.as_uri())
-    try:
-        Trail(folder).append([(message.at, to_xml(message, source))])
-    except (OSError, GatewayError) as error:
-        say(f"kuva-gateway: that the trail was read could not be written into it: {error}")
-
-
-def _person() -> str:
-    """Who sits at the terminal: behind sudo, the one who called it."""
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

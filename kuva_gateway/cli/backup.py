@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from kuva_gateway.audit import events
 from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, progress, say
+from kuva_gateway.cli.trail import person, tell
 
 _MOST_NAMED = 20
 
@@ -32,6 +34,12 @@ def backup(invocation: Invocation, folder: Path) -> int:
         done = back_up(
             invocation.configuration(), invocation.config_path, folder, now=invocation.now(), progress=advance
         )
+    place = done.folder.absolute().as_uri()
+    tell(
+        invocation,
+        lambda us, at: events.backed_up(us, at, person=person(), place=place, studies=done.studies, images=done.images),
+        "the backup",
+    )
     _tell_damage(done.damaged)
     if invocation.json:
         emit_json(
@@ -69,8 +77,15 @@ def restore(invocation: Invocation, folder: Path) -> int:
 
     with _stages() as advance:
         done = bring_back(invocation.configuration(), folder, progress=advance)
+    told, place = done.description, folder.absolute().as_uri()
+    tell(
+        invocation,
+        lambda us, at: events.restored(
+            us, at, person=person(), place=place, studies=told.marks.studies, images=told.images
+        ),
+        "the restore",
+    )
     _tell_damage(done.damaged)
-    told = done.description
     if invocation.json:
         emit_json(
             {

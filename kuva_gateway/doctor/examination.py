@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kuva_gateway.doctor import database, disk, machine, network, service
+from kuva_gateway.doctor import database, disk, machine, network, records, service
 from kuva_gateway.doctor.findings import Diagnosis, Subject, fault
 from kuva_gateway.errors import GatewayError
 
@@ -19,6 +19,8 @@ EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
     ("file system", disk.file_system),
     ("disk", disk.room),
     ("drop folders", disk.drop_folders),
+    ("set aside", records.set_aside),
+    ("records", records.records),
     ("catalog", database.catalog),
     ("codes", database.code_list),
     ("certificate", network.certificates),

@@ -27,6 +27,8 @@ def every_kind() -> dict[str, Message]:
         "start": events.application(US, AT, starts=True, process=4711),
         "stop": events.application(US, AT, starts=False, process=4711),
         "audit": events.audit_log_used(US, AT, person="root", place="file:///var/lib/kuva-gateway/audit"),
+        "backed up": events.backed_up(US, AT, person="ops<", place="file:///srv/b%20a", studies=3, images=70),
+        "restored": events.restored(US, AT, person="root", place="file:///srv/b", studies=3, images=70),
         "refused": events.refused(US, AT, caller=NASTY, why="nobody with this calling AE title", times=7),
         "refused without a name": events.refused(US, AT, caller=Node(ae_title="", address="192.0.2.9"), why="TLS"),
         "alert": events.alert(US, AT, what="4 audit messages could not be kept"),

@@ -318,6 +318,13 @@ def test_no_password_stands_on_a_command_line(monkeypatch: pytest.MonkeyPatch, t
         copying.run_tool("pg_restore", url)
 
 
+def audited(config: Path, event: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the audit trail tells of this kind."""
+    capsys.readouterr()
+    assert main(["audit", "list", "--event", event, "--json", "--config", str(config)]) == 0
+    return [told["description"] for told in json.loads(capsys.readouterr().out)]
+
+
 def test_commands_tell_what_they_did_in_one_line_or_in_json(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,10 +332,13 @@ def test_commands_tell_what_they_did_in_one_line_or_in_json(
     out, err = capsys.readouterr()
     assert (out.count("\n"), err) == (1, "")
     assert "5 studies, 10 images" in out
+    assert audited(place.config, "exported", capsys) == ["backup of 5 studies, 10 images"]
     config, _ = configure(tmp_path, None, "again")
     assert main(["restore", str(place.backup), "--config", str(config), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["images"], shown["damaged"], shown["in_doubt"]) == (10, [], 4)
+    assert audited(config, "imported", capsys) == ["restored 5 studies, 10 images"]
+    assert main(["audit", "verify", "--config", str(config)]) == 0
     assert main(["restore", str(place.backup), "--config", str(config)]) == 1
     assert "not empty" in capsys.readouterr().err
     place.hospital.spool.instance_path(sorted(images(place.state))[0]).unlink()

@@ -24,7 +24,18 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.cli import main
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
-from kuva_gateway.doctor import Diagnosis, Level, Subject, database, disk, examination, machine, network, service
+from kuva_gateway.doctor import (
+    Diagnosis,
+    Level,
+    Subject,
+    database,
+    disk,
+    examination,
+    machine,
+    network,
+    records,
+    service,
+)
 from kuva_gateway.lock import StateLock, holder
 from kuva_gateway.spool import mounts
 from tests.postgresql import PostgresqlServer
@@ -232,6 +243,31 @@ def test_rejected_files_wait_for_somebody(tmp_path: Path) -> None:
     (rejected / "one.hl7").touch()
     (rejected / "one.hl7.reason").touch()
     assert says(disk.drop_folders, given) == [(Level.WARNING, f"1 rejected files in {rejected}")]
+
+
+def test_what_was_set_aside_waits_to_be_sent_again(tmp_path: Path) -> None:
+    given = subject(tmp_path)
+    assert says(records.set_aside, given) == [(Level.WELL, "no damaged file")]
+    folder = given.configuration.state_directory / "spool" / "corrupt"
+    folder.mkdir(parents=True)
+    (folder / "one").touch()
+    (folder / "one.reason").touch()
+    assert says(records.set_aside, given) == [(Level.WARNING, f"1 damaged or unreadable files in {folder}")]
+
+
+def test_what_only_grows_is_measured_and_a_tenth_of_the_disk_is_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = subject(tmp_path)
+    assert says(records.records, given) == []
+    for name in ("journal", "audit"):
+        (given.configuration.state_directory / name).mkdir(parents=True)
+    (given.configuration.state_directory / "journal" / "00000001.journal").write_bytes(bytes(4096))
+    assert says(records.records, given) == [(Level.WELL, "0.00 GiB in 1 files")]
+    monkeypatch.setattr(records, "MUCH", 0.0)
+    ((level, message),) = says(records.records, given)
+    assert level is Level.WARNING
+    assert message.endswith("% of its disk")
 
 
 # -- catalog ---------------------------------------------------------------------------------------------------------
