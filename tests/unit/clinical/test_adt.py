@@ -123,7 +123,7 @@ def test_a_messages_parts_show_no_patient_in_tracebacks() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)  # a hundred times what it takes; looking for an MRG from the beginning took longer
+@pytest.mark.timeout(60)  # many times what it takes; when the rest was copied for each it took longer
 def test_a_message_of_as_many_patients_as_fit_is_read_in_time() -> None:
     data = message(event="A08") + b"PID|||1\r" * 131_000
     assert len(read_adt(data).identities) == 131_000

@@ -164,7 +164,7 @@ def test_no_refusal_repeats_what_the_document_says() -> None:
 
 
 def test_more_namespaces_around_an_element_than_anybody_needs_are_refused() -> None:
-    """Each prefix is looked for among all that hold: thousands on each of half a million elements take hours."""
+    """Each prefix is looked for among all that hold: thousands on each of half a million elements take an hour."""
     declared = " ".join(f'xmlns:a{number}="urn:{number}"' for number in range(70))
     text = build_document(study_uid="1.2.3").decode()
     error = refusal(text.replace("<languageCode", f"\n<x {declared}/><languageCode").encode())
