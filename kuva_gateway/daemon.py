@@ -114,7 +114,7 @@ class Daemon:
         lock.acquire()
         self._undo.append(("lock", lock.release))
         self._start_audit()
-        for notice in configuration.notices():
+        for notice in (*configuration.notices(), *parts.missing_decoders(configuration)):
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()
@@ -195,7 +195,7 @@ class Daemon:
         if self._catalog is None:
             self._catalog = parts.open_catalog(self.configuration, create=True, update=True)
             self._undo.append(("catalog", self._catalog.close))
-            self._journaling = Journaling(self.configuration, self._catalog, self._undo)
+            self._journaling = Journaling(self.configuration, self._catalog, self._undo, stopping=self._stop.is_set)
         load_starter_codes(self._catalog)
         load_shipped_providers(self._catalog)
         indexer = Indexer(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 
 from kuva_gateway import parts
@@ -17,15 +16,24 @@ TELL_EVERY = 1.0  # seconds
 
 
 class Journaling:
-    """Tells the journal until :meth:`stop`, which ``undo`` gets to know."""
+    """Tells the journal until :meth:`stop`, which ``undo`` gets to know.
+
+    ``stopping``: the daemon is asked to stop. The first time with a large catalog takes minutes, and is left for the
+    next start: the clock ends before the journal does, and waits for what it called.
+    """
 
     def __init__(
-        self, configuration: Configuration, catalog: Catalog, undo: list[tuple[str, Callable[[], object]]]
+        self,
+        configuration: Configuration,
+        catalog: Catalog,
+        undo: list[tuple[str, Callable[[], object]]],
+        *,
+        stopping: Callable[[], bool],
     ) -> None:
         self._journal = parts.open_journal(configuration)
         self._catalog = catalog
         log = self._log = get_logger("journal")
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._trouble = Trouble(
             lambda why: log.error("the journal cannot be written", why=why),
             lambda: log.info("the journal is written again"),
@@ -38,12 +46,12 @@ class Journaling:
 
     def stop(self) -> None:
         """Tell what is left; nothing else writes the catalog any more."""
-        self._stopping.set()
+        self._stopping = lambda: True
         self._tell()
 
     def _tell(self) -> None:
         try:
-            if not self._journal.whole and journaling.begin(self._catalog, self._journal, self._stopping.is_set):
+            if not self._journal.whole and journaling.begin(self._catalog, self._journal, self._stopping):
                 self._log.info("the journal has all that the catalog knows")
             journaling.tell(self._catalog, self._journal)
         except OSError as error:

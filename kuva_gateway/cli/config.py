@@ -22,11 +22,11 @@ def config() -> None:
 @pass_invocation
 def check(invocation: Invocation) -> None:
     """Read the whole file and name every fault with its line; exit status 2 if there is one."""
-    from kuva_gateway.parts import check_configuration
+    from kuva_gateway.parts import check_configuration, missing_decoders
 
     configuration = invocation.configuration()
     check_configuration(configuration, invocation.config_path)
-    notices = [*configuration.notices(), *_unlisted(invocation)]
+    notices = [*configuration.notices(), *missing_decoders(configuration), *_unlisted(invocation)]
     if invocation.json:
         emit_json({"path": str(invocation.config_path), "notices": notices})
         return

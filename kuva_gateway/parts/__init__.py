@@ -26,7 +26,7 @@ from kuva_gateway.parts.calling import (
     server_tls,
     timers,
 )
-from kuva_gateway.parts.checking import check_configuration, unlisted_codes
+from kuva_gateway.parts.checking import check_configuration, missing_decoders, unlisted_codes
 from kuva_gateway.parts.expiring import certificates, overdue_after
 from kuva_gateway.parts.judging import (
     code_mapping,
@@ -98,6 +98,7 @@ __all__ = [
     "make_senders",
     "make_state_directory",
     "make_today",
+    "missing_decoders",
     "open_catalog",
     "open_journal",
     "open_spool",

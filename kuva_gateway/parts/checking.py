@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,21 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
         )
     if problems:
         raise ConfigurationError(str(path), problems)
+
+
+DECODERS = ("numpy", "imagecodecs", "gdcm")
+"""What the extra ``decoding`` brings."""
+
+
+def missing_decoders(configuration: Configuration) -> list[str]:
+    """A notice for each destination that wants images decompressed where nothing can do that."""
+    missing = [name for name in DECODERS if find_spec(name) is None]
+    return [
+        f"destinations.{one.name}: decompress is on, and the decoders are not installed ({', '.join(missing)}): images "
+        "that it does not take compressed will wait (install kuva-gateway[decoding], or set decompress: false)"
+        for one in configuration.destinations
+        if one.decompress and missing
+    ]
 
 
 def _no_program(configuration: Configuration) -> list[Problem]:

@@ -206,3 +206,23 @@ def test_json_that_no_record_has_is_damage_and_no_more(tmp_path: Path, line: byt
     with pytest.raises(DamageError):
         Trail(tmp_path).append(told("<a/>"))
     assert (tmp_path / "000000000001.jsonl").read_bytes() == line + b"\n"
+
+
+def test_the_last_number_is_that_of_the_last_whole_record(tmp_path: Path) -> None:
+    assert last_number(tmp_path) == 0
+    assert last_number(tmp_path / "not there") == 0
+    trail = Trail(tmp_path, file_bytes=400)
+    for number in range(1, 8):
+        trail.append(told(f"<m{number}/>"))
+        assert last_number(tmp_path) == number
+    trail.append(told("<long>" + "x" * 300_000 + "</long>"))
+    assert last_number(tmp_path) == 8
+    with files(tmp_path)[-1].open("ab") as file:
+        file.write(b'{"n":9,"at":')  # it is being written
+    assert last_number(tmp_path) == 8
+
+
+def test_the_last_number_is_in_the_file_before_one_that_has_none_yet(tmp_path: Path) -> None:
+    Trail(tmp_path).append(told("<a/>", "<b/>"))
+    (tmp_path / "000000000003.jsonl").write_bytes(b'{"n":3')
+    assert last_number(tmp_path) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from kuva_gateway.catalog import entries, instances, studies
 from kuva_gateway.catalog.arrivals import Notice
+from kuva_gateway.catalog.session import moment
 from kuva_gateway.catalog.states import apply
 from kuva_gateway.errors import CatalogUnavailableError
 from tests.unit.catalog.making import ARCHIVE, HETU, Hospital, data_set, encode
@@ -39,6 +40,17 @@ def test_what_is_indexed_is_in_instances_and_nowhere_else(hospital: Hospital) ->
     assert list(hospital.spool.arrivals()) == []
     hospital.spool.verify(arrival.digest)
     assert list(instances.digests(hospital.catalog)) == [arrival.digest]
+
+
+def test_since_when_the_oldest_arrival_waits_is_known(hospital: Hospital) -> None:
+    indexer = hospital.indexer()
+    assert indexer.waiting_since is None
+    first, header = hospital.receive()
+    hospital.clock.forward(hours=1)
+    for arrival in (first, hospital.receive(instance=2)[0]):
+        indexer.notify(arrival, header)
+    assert indexer.waiting_since == moment(first.receipt.time_ns // 1000)
+    assert indexer.pending == 2
 
 
 def test_a_study_of_many_instances_has_few_fact_sets(hospital: Hospital) -> None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from kuva_gateway.audit.trail import Trail
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
 from kuva_gateway.config.model import Query
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError
-from kuva_gateway.parts import check_configuration, destination_plans, make_immediate, make_may_see, make_parties_of
+from kuva_gateway.parts import (
+    audit_undelivered,
+    check_configuration,
+    checking,
+    destination_plans,
+    make_immediate,
+    make_may_see,
+    make_parties_of,
+    missing_decoders,
+)
+from kuva_gateway.parts.auditing import audit_folder
 from kuva_gateway.validation.parties import Concerned, Sender
 
 GOOD = Header(
@@ -95,6 +107,32 @@ def test_an_upstream_archive_that_cannot_be_asked_is_a_fault(
     with pytest.raises(ConfigurationError) as caught:
         check_configuration(configuration.model_copy(update={"query": Query.model_validate(query)}), tmp_path)
     assert [str(one) for one in caught.value.problems] == [why]
+
+
+def test_decompressing_without_decoders_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = routed({})
+    monkeypatch.setattr(checking, "find_spec", lambda name: None if name == "gdcm" else object())
+    (notice,) = missing_decoders(configuration)
+    assert "destinations.archive" in notice
+    assert "(gdcm)" in notice
+    (archive,) = configuration.destinations
+    without = archive.model_copy(update={"decompress": False})
+    assert missing_decoders(configuration.model_copy(update={"destinations": (without,)})) == []
+    monkeypatch.setattr(checking, "find_spec", lambda name: object())
+    assert missing_decoders(configuration) == []
+
+
+@pytest.mark.parametrize("delivered", ["", "2", "99", "no number"])
+def test_undelivered_audit_records_are_those_behind_the_last_delivered_one(tmp_path: Path, delivered: str) -> None:
+    known = {"environment": "test", "state_directory": tmp_path}
+    alone = Configuration.model_validate(known)
+    own = Configuration.model_validate({**known, "audit": {"collector": {"host": "127.0.0.1", "transport": "tcp"}}})
+    folder = audit_folder(own)
+    folder.mkdir(parents=True)
+    Trail(folder).append([(datetime(2026, 11, 22, tzinfo=UTC), "<a/>")] * 5)
+    (folder / "delivered").write_text(delivered)
+    assert audit_undelivered(alone) == 0
+    assert audit_undelivered(own) == {"2": 3, "99": 0}.get(delivered, 5)
 
 
 def test_destinations_know_whose_studies_are_urgent_and_whether_they_choose() -> None:

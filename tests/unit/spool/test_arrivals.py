@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_receipts_sort_by_name_as_they_sort_by_time_and_can_be_read_back() -> No
 def test_arrivals_are_listed_oldest_first_with_everything_that_their_names_say(spool: Spool, receive: Receive) -> None:
     received = [receive(bytes([number]), number=number) for number in range(20)]
     assert list(spool.arrivals()) == [replace(arrival, confirmed=False) for arrival in received]
+
+
+def test_what_waits_is_counted_from_the_oldest_on(spool: Spool, receive: Receive) -> None:
+    assert spool.waiting() == (0, None)
+    first, *_ = [receive(bytes([number]), number=number) for number in range(3)]
+    (spool.root / "arrived" / "README").write_text("hello")
+    assert spool.waiting() == (3, datetime.fromtimestamp(first.receipt.time_ns / 1e9, UTC))
+    (spool.root / "arrived").rename(spool.root / "away")
+    with pytest.raises(OSError, match="arrived"):
+        spool.waiting()
 
 
 def test_receipts_grow_even_when_the_clock_is_set_back(tmp_path: Path, receive: Receive) -> None:
