@@ -92,7 +92,7 @@ def uids(folder: Path) -> set[str]:
 
 @contextmanager
 def in_front_of(folder: Path, archive_port: int, gateway_port: int, **changes: Any) -> Iterator[House]:
-    """A gateway with two receiving processes that holds NEAR."""
+    """A gateway that holds NEAR."""
     viewer = free_port()
     address = {"host": "127.0.0.1", "allow": []}
     peers = [
@@ -102,7 +102,7 @@ def in_front_of(folder: Path, archive_port: int, gateway_port: int, **changes: A
         {"name": "archive", "ae_title": "ARCHIVE", **address, "port": archive_port, "networks": ["127.0.0.0/8"]},
     ]
     query = {"upstream": "archive", **changes.pop("query", {})}
-    with Gateway(folder, port=gateway_port, peers=peers, processes=2, query=query, **changes) as gateway:
+    with Gateway(folder, port=gateway_port, peers=peers, query=query, **changes) as gateway:
         gateway.storescu(study(folder / "near", NEAR))
         yield House(gateway=gateway, viewer_port=viewer)
 
@@ -171,7 +171,11 @@ def test_dcmqrscp_without_c_get_sends_to_the_second_title_and_may_die(tmp_path: 
     with (
         dcmqrscp(tmp_path / "archive", port, gateway_port) as archive,
         in_front_of(
-            tmp_path / "gateway", port, gateway_port, query={"fetch_ae_title": FETCH, "upstream_timeout": "5s"}
+            tmp_path / "gateway",
+            port,
+            gateway_port,
+            processes=2,  # so that the archive may reach another one than the asker did
+            query={"fetch_ae_title": FETCH, "upstream_timeout": "5s"},
         ) as house,
     ):
         command = [dcmtk("storescu"), "-aec", "ARCHIVE", "127.0.0.1", str(port)]
