@@ -255,6 +255,18 @@ def test_shell_scripts_are_ones_that_a_plain_sh_can_read(script: Path) -> None:
     subprocess.run(["sh", "-n", str(script)], check=True, timeout=10)
 
 
+def test_every_table_has_its_cells_within_their_columns() -> None:
+    rule = re.compile(r" *=+( +=+)+")
+    for path in [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")]:
+        gaps: list[int] = []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if rule.fullmatch(line):
+                gaps = [place for place, sign in enumerate(line) if sign == " " and place > line.index("=")]
+            elif not line.strip():
+                gaps = []
+            assert all(line[place : place + 1] in ("", " ") for place in gaps), f"{path.name}:{number}: {line}"
+
+
 def test_every_page_has_titles_that_are_underlined_in_full() -> None:
     for path in [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst")]:
         lines = path.read_text(encoding="utf-8").splitlines()
