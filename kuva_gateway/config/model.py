@@ -168,6 +168,7 @@ class Peer(Section):
     rules: Rules = {}
     code_mapping: Path | None = None
     as_received: bool = False
+    decompress: bool = False
     limits: PeerLimits = PeerLimits()
     commit_when: Literal["stored", "archived"] = "stored"
     urgent: bool = False

@@ -19,11 +19,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import kuva_gateway
 from kuva_gateway.decoding.image import DecodingError, Image
 from kuva_gateway.errors import DeferredError, NoSpaceError
+
+if TYPE_CHECKING:
+    from kuva_gateway.config import Configuration
 
 _GLANCE: Final = 0.2  # seconds between looks whether the gateway stops
 _ANSWER: Final = 64 * 1024
@@ -38,6 +41,12 @@ class Bounds:
     memory: int = 1 << 30
     timeout: float = 600.0
     minimum_free: int = 0
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Bounds:
+        """What the configuration allows."""
+        own = configuration.decoding
+        return cls(memory=own.memory, timeout=own.timeout, minimum_free=configuration.spool.minimum_free)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

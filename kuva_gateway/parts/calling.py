@@ -53,8 +53,7 @@ def decoding_bounds(configuration: Configuration) -> Bounds:
     """How much of the machine decompressing an image may use."""
     from kuva_gateway.decoding.process import Bounds
 
-    own = configuration.decoding
-    return Bounds(memory=own.memory, timeout=own.timeout, minimum_free=configuration.spool.minimum_free)
+    return Bounds.of(configuration)
 
 
 def server_tls(configuration: Configuration) -> ssl.SSLContext | None:

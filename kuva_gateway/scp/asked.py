@@ -9,6 +9,7 @@ from itertools import chain
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.records import PendingInstance
 from kuva_gateway.catalog.retrieval import Chosen, pages
+from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.dicom.information_model import Level
 from kuva_gateway.forward.outgoing import OpenFile
 from kuva_gateway.scp.fetching import Fetch
@@ -31,6 +32,8 @@ class Asked:
     as_received: bool
     fetch: Fetch | None = None
     """What only the archive has, on its way."""
+    decoder: Decoder | None = None
+    """For who gets compressed images decompressed; None: they go as they are."""
 
     def pages(self) -> Iterator[list[PendingInstance]]:
         """The instances, some at a time."""

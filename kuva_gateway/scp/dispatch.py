@@ -42,6 +42,7 @@ from kuva_gateway.scp.told import Add, Telling
 from kuva_gateway.spool import Spool
 
 if TYPE_CHECKING:
+    from kuva_gateway.decoding.process import Bounds
     from kuva_gateway.forward.call import Call, Upstream
     from kuva_gateway.scp.fetched_store import FetchedSink, FetchedStore
     from kuva_gateway.scp.fetching import Fetching
@@ -219,6 +220,13 @@ class Dispatcher:
         found = self._configuration.peer(peer)
         return found is not None and found.as_received
 
+    def _decoding(self, peer: str) -> Bounds | None:
+        """What decompressing for the peer of this name may use, where it is to get images decompressed."""
+        from kuva_gateway.decoding.process import Bounds
+
+        found = self._configuration.peer(peer)
+        return Bounds.of(self._configuration) if found is not None and found.decompress else None
+
     def _retrieval(self, lookup: Lookup) -> Retrieval:
         from kuva_gateway.scp.retrieval import Retrieval
 
@@ -230,6 +238,7 @@ class Dispatcher:
             fetching=self._fetch(),
             is_restricted=self._configuration.is_restricted,
             as_received=self._as_received,
+            decoding=self._decoding,
             telling=self._telling,
             log=self._log,
         )

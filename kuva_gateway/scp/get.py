@@ -1,6 +1,6 @@
 """C-GET (PS3.4 C.4.3): what is asked for goes out on the association that asked, whose requestor is the SCP for it.
 
-Promises that each instance goes in the transfer syntax in which it is stored, or an uncompressed one written anew in
+Promises that each instance goes in the transfer syntax in which it is stored, or written anew (uncompressed ones) in
 another, on a context for which the requestor took the SCP role; that C-CANCEL stops after the sub-operation in hand;
 and that an asker who goes away ends the work.
 """
@@ -49,7 +49,9 @@ def _sub_operations(association: Association, asked: Asked) -> Generator[Respons
                 said = monotonic()
             continue
         try:
-            found = send(association, contexts, instance, open_file=open_file, priority=asked.priority)
+            found = send(
+                association, contexts, instance, open_file=open_file, priority=asked.priority, decoder=asked.decoder
+            )
         except TornError as torn:
             counts.note(instance.sop_instance, torn.outcome)
             raise Stopped("a stored file broke off while it was being sent") from torn

@@ -192,6 +192,8 @@ class _Move:
             open_file=open_file,
             priority=self._asked.priority,
             originator=self._originator,
+            decoder=self._asked.decoder,
+            stopping=lambda: self.cancelled,
         )
 
     def _associated(self, pairs: frozenset[Pair]) -> RequestorAssociation:
@@ -199,12 +201,15 @@ class _Move:
         association = self._association
         if association is None or association.ended_meanwhile() or not pairs <= self._pairs:
             self._release()
-            proposed = dict.fromkeys((one, way) for one, stored in sorted(pairs) for way in ways(stored))
+            proposed = dict.fromkeys((one, way) for one, stored in sorted(pairs) for way in self._ways(stored))
             association = self._association = self._call.associate(
                 [(one, (way,)) for one, way in proposed], opening=self._opening
             )
             self._pairs = pairs
         return association
+
+    def _ways(self, stored: str) -> tuple[str, ...]:
+        return ways(stored, decompress=self._asked.decoder is not None)
 
     def _broken(self, found: Outcome) -> Outcome:
         self._association = None

@@ -14,6 +14,7 @@ from typing import Any
 from kuva_gateway.audit.events import Node
 from kuva_gateway.catalog.retrieval import HERE, choose, purged
 from kuva_gateway.catalog.visibility import selection
+from kuva_gateway.decoding.process import Bounds, Decoder
 from kuva_gateway.dicom import statuses
 from kuva_gateway.dicom.identifier import IdentifierError, read_identifier, retrieval_keys
 from kuva_gateway.dicom.information_model import Level, Negotiated, Service
@@ -50,6 +51,8 @@ class Retrieval:
         Whether the peer of a name sees only what authorizations cover.
     as_received
         Whether the peer of a name gets instances without amendments.
+    decoding
+        What decompressing for the peer of a name may use; None: it gets compressed images as they are.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Retrieval:
         fetching: Fetching | None,
         is_restricted: Callable[[str], bool],
         as_received: Callable[[str], bool],
+        decoding: Callable[[str], Bounds | None],
         telling: Telling,
         log: Any,
     ) -> None:
@@ -72,6 +76,7 @@ class Retrieval:
         self._fetching = fetching
         self._is_restricted = is_restricted
         self._as_received = as_received
+        self._decoding = decoding
         self._telling = telling
         self._log = log
 
@@ -135,6 +140,7 @@ class Retrieval:
             counts.total = len(wanted)
             counts.miss([one.sop_instance for one in wanted], "removed by retention, the archive has it")
         chosen = choose(catalog, selected)
+        bounds = self._decoding(association.peer if call is None else call.name)
         if unlisted and not chosen.total and fetch is None:
             return refuse(statuses.CANNOT_COUNT_MATCHES, f"not here, and the archive does not say: {counts.why}")
         counts.total += chosen.total + (0 if fetch is None else fetch.total)
@@ -149,6 +155,7 @@ class Retrieval:
             chosen=chosen,
             as_received=as_received,
             fetch=fetch,
+            decoder=None if bounds is None else Decoder(bounds),
         )
 
     def _sub_operations(
@@ -164,6 +171,8 @@ class Retrieval:
             responses.close()
             if asked.fetch is not None:
                 asked.fetch.stop()
+            if asked.decoder is not None:
+                asked.decoder.close()
             self._tell(association, asked, call)
             for sop_instance, why in asked.counts.damaged:
                 self._log.error(

@@ -7,19 +7,21 @@ for, and the statuses of PS3.4 C.4.2.1.5 and C.4.3.1.4 for them. Written to by o
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.dicom import statuses, syntaxes
 from kuva_gateway.dicom.amending import AmendingError
 from kuva_gateway.dicom.header import HeaderError
 from kuva_gateway.dicom.reencoding import ReencodingError
-from kuva_gateway.errors import DamageError, GatewayError
+from kuva_gateway.errors import DamageError, DeferredError, GatewayError
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION, Pair, others
 from kuva_gateway.forward.outcome import Kind, Outcome
 from kuva_gateway.forward.outgoing import OpenFile, Sendable, open_outgoing
 from kuva_gateway.network.association import Association
+from kuva_gateway.network.errors import NetworkError
 from kuva_gateway.network.records import AcceptedContext, Response
 
 PENDING_EVERY = 0.5
@@ -165,9 +167,9 @@ def sending_contexts(association: Association) -> dict[Pair, AcceptedContext]:
     return {(one.abstract_syntax, one.transfer_syntax): one for one in association.contexts.values() if one.scu}
 
 
-def ways(stored: str) -> tuple[str, ...]:
+def ways(stored: str, *, decompress: bool) -> tuple[str, ...]:
     """The transfer syntaxes in which an instance may go that is stored in ``stored``, the best first."""
-    return (stored, *others(stored, decompress=False))
+    return (stored, *others(stored, decompress=decompress))
 
 
 def send(
@@ -178,11 +180,14 @@ def send(
     open_file: OpenFile,
     priority: int = 0,
     originator: tuple[str, int] | None = None,
+    decoder: Decoder | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """One sub-operation: C-STORE in the transfer syntax in which the instance is stored, or written anew.
 
     What was agreed on decides: uncompressed data sets may go in another uncompressed syntax, compressed ones only as
-    they are. ``originator`` is the AE title that asked for a C-MOVE and its Message ID (PS3.7 9.1.1.1).
+    they are, or decompressed by the ``decoder``, which is left when ``stopping`` turns true. ``originator`` is the AE
+    title that asked for a C-MOVE and its Message ID (PS3.7 9.1.1.1).
 
     Raises
     ------
@@ -191,12 +196,13 @@ def send(
     TornError
         The file broke off while it was being sent.
     """
-    into = next((way for way in ways(instance.transfer_syntax) if (instance.sop_class, way) in contexts), None)
+    possible = ways(instance.transfer_syntax, decompress=decoder is not None)
+    into = next((way for way in possible if (instance.sop_class, way) in contexts), None)
     if into is None:
         return outcome.context_rejected(instance.sop_class, instance.transfer_syntax)
     title, message_id = originator if originator is not None else ("", None)
     try:
-        with open_outgoing(open_file, instance, into) as data:
+        with open_outgoing(open_file, instance, into, decoder=decoder, stopping=stopping) as data:
             try:
                 answer = association.store(
                     contexts[instance.sop_class, into],
@@ -209,7 +215,9 @@ def send(
                 )
             except (DamageError, OSError) as error:
                 raise TornError(_unreadable(error)) from error
-    except ReencodingError as error:
+    except NetworkError:
+        raise
+    except (ReencodingError, DeferredError) as error:
         return outcome.not_reencoded(str(error))
     except (AmendingError, HeaderError, DamageError, OSError) as error:
         return _unreadable(error)

@@ -76,3 +76,56 @@ def test_with_decompression_switched_off_it_waits_with_the_syntax_named(tmp_path
         finally:
             archive.terminate()
     assert list(folder.iterdir()) == []
+
+
+def test_who_retrieves_gets_images_decompressed_where_its_configuration_says_so(tmp_path: Path) -> None:
+    port, folder, got = free_port(), tmp_path / "viewer", tmp_path / "got"
+    folder.mkdir()
+    got.mkdir()
+    called = {"host": "127.0.0.1", "port": port, "allow": ["move", "get"]}
+    peers = [
+        {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"]},
+        {"name": "monitor", "ae_title": "MONITOR", "allow": ["echo"]},
+        {"name": "viewer", "ae_title": "VIEWER", "decompress": True, **called},
+        {"name": "old", "ae_title": "OLD", **called},
+    ]
+    command = [dcmtk("storescp"), "-aet", "VIEWER", "+xe", "-od", str(folder), str(port)]
+    with (
+        subprocess.Popen(command, env=dcmtk_environment(), stdout=subprocess.DEVNULL) as viewer,
+        Gateway(tmp_path / "gateway", peers=peers) as gateway,
+    ):
+        try:
+            studies = [make_study(source=source, accession=f"R{n}") for n, source in enumerate(COMPRESSED)]
+            for study, option in zip(studies, COMPRESSED.values(), strict=True):
+                gateway.storescu(study.write(tmp_path / "sent"), option)
+            uids = [study.uid for study in studies]
+
+            def retrieve(tool: str, title: str, *options: str) -> str:
+                keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=" + "\\".join(uids)]
+                call = [dcmtk(tool), "-v", "-S", "-aet", title, "-aec", "KUVAGW", *options, *keys]
+                done = subprocess.run(
+                    [*call, "127.0.0.1", str(gateway.port)],
+                    env=dcmtk_environment(),
+                    capture_output=True,
+                    text=True,
+                    timeout=100,
+                    check=False,
+                )
+                return done.stdout + done.stderr
+
+            said = retrieve("movescu", "OLD", "-aem", "OLD")
+            assert "Success" not in said.partition("Final Move Response")[2], said
+            assert list(folder.iterdir()) == []
+            said = retrieve("movescu", "VIEWER", "-aem", "VIEWER")
+            assert "Final Move Response (Success)" in said, said
+            said = retrieve("getscu", "VIEWER", "+xe", "-od", str(got))
+            assert "Completed Suboperations : 3" in said, said
+            assert gateway.json("spool", "verify") == {"verified": len(COMPRESSED), "damaged": []}
+        finally:
+            viewer.terminate()
+    original = dcmread(str(get_testdata_file("MR_small.dcm"))).PixelData
+    for place in (folder, got):
+        images = [dcmread(path) for path in sorted(place.iterdir())]
+        assert {str(one.StudyInstanceUID) for one in images} == set(uids)
+        assert {str(one.file_meta.TransferSyntaxUID) for one in images} == {EXPLICIT}
+        assert [one.PixelData == original for one in images] == [True] * len(COMPRESSED)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.filereader import read_dataset
@@ -126,11 +127,11 @@ def test_a_file_that_breaks_off_ends_a_get_and_costs_a_move_one_instance(
     real = suboperations.open_outgoing
 
     @contextmanager
-    def torn(open_file: OpenFile, instance: Sendable, into: str) -> Iterator[Sequence[Part]]:
-        with real(open_file, instance, into) as (whole,):
+    def torn(open_file: OpenFile, instance: Sendable, into: str, **more: Any) -> Iterator[Sequence[Part]]:
+        with real(open_file, instance, into, **more) as (whole,):
             assert isinstance(whole, FileSlice)
-            more = 1000 if instance.sop_instance == "1.2.1.1.2" else 0
-            yield (replace(whole, length=whole.length + more),)
+            missing = 1000 if instance.sop_instance == "1.2.1.1.2" else 0
+            yield (replace(whole, length=whole.length + missing),)
 
     monkeypatch.setattr(suboperations, "open_outgoing", torn)
     with Asker(house.gateway, STUDY_MOVE) as asker:
