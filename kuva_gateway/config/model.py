@@ -285,6 +285,7 @@ class Web(Section):
 
     host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
     port: Port = 8480
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Alerts(Section):

@@ -1,6 +1,8 @@
 """The web application: the front page and its stylesheet, for GET and HEAD, with nothing else to be had.
 
-Promises that how things stand is found out at most every few seconds, however often it is asked for.
+Promises that nothing is shown to a browser that came by a foreign name (a page of somebody else's may give its own name
+the address of this machine and read what stands here: DNS rebinding), and that how things stand is found out at most
+every few seconds, however often it is asked for.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from time import monotonic
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kuva_gateway.config import Configuration
 from kuva_gateway.monitoring.situation import Situation
@@ -26,6 +30,7 @@ FRESH = 5.0
 """Seconds for which one look is good."""
 REFRESH = 30
 """Seconds after which a browser asks again."""
+OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -83,7 +88,32 @@ def application(configuration: Configuration, look: Look, clock: Callable[[], fl
 
     return Starlette(
         routes=[Route("/", front, methods=["GET"]), Route("/style.css", stylesheet, methods=["GET"])],
+        middleware=[Middleware(_ByKnownName, names=OWN_NAMES.union(map(str.lower, configuration.web.allowed_hosts)))],
     )
+
+
+class _ByKnownName:
+    """Answers 421 to whoever asks for another host than this one (RFC 9110 7.4)."""
+
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            asked = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            if len(asked) != 1 or host_name(asked[0]) not in self._names:
+                text = "This page is not known by that name (web.allowed_hosts).\n"
+                await Response(text, 421, media_type="text/plain", headers=HEADERS)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def host_name(value: str) -> str:
+    """The name or address in a Host header, without its port (RFC 9110 7.2)."""
+    value = value.strip().lower()
+    if value.startswith("["):
+        return value[1:].partition("]")[0]
+    return value.partition(":")[0]
 
 
 def _language(request: Request, configured: Language) -> Language:

@@ -43,7 +43,7 @@ def figures(**changed: Any) -> CatalogFigures:
 
 def client(situation: Situation, stopped_at: datetime | None = None, **keys: Any) -> TestClient:
     configuration = Configuration.model_validate({"environment": "test", **keys})
-    return TestClient(application(configuration, lambda: (situation, stopped_at)))
+    return TestClient(application(configuration, lambda: (situation, stopped_at)), base_url="http://127.0.0.1:8480")
 
 
 def well(**changed: Any) -> Situation:
@@ -132,7 +132,9 @@ def test_many_who_ask_cost_one_look_every_few_seconds() -> None:
         looks.append(clock[0])
         return well(), None
 
-    browser = TestClient(application(Configuration(environment="test"), look, lambda: clock[0]))
+    browser = TestClient(
+        application(Configuration(environment="test"), look, lambda: clock[0]), base_url="http://localhost"
+    )
     for at in (0.0, FRESH - 0.1, FRESH):
         clock[0] = at
         browser.get("/")
@@ -171,3 +173,27 @@ def test_every_colour_of_text_has_contrast_enough_by_wcag_aa(scheme: Mapping[str
     for name in scheme.keys() - {"ground"}:
         darker, lighter = sorted((ground, luminance(scheme[name])))
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8480", 200),
+        ("LocalHost", 200),
+        ("127.0.0.1:8480", 200),
+        ("[::1]:8480", 200),
+        ("Status.Hospital.example:443", 200),
+        ("hospital.example", 421),
+        ("127.0.0.1.rebound.example:8480", 421),
+        ("[::2]:8480", 421),
+        ("", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/style.css", "/nothing"])
+def test_who_comes_by_a_foreign_name_sees_nothing(host: str, status: int, path: str) -> None:
+    browser = client(well(), web={"allowed_hosts": ["status.hospital.example"]})
+    answer = browser.get(path, headers={"Host": host})
+    assert answer.status_code == (404 if status == 200 and path == "/nothing" else status)
+    if status == 421:
+        assert answer.text == "This page is not known by that name (web.allowed_hosts).\n"
+        assert answer.headers["Cache-Control"] == "no-store"
