@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from time import monotonic
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.log import get_logger
 
+AWAY_AGAIN = 300.0
+"""Seconds after which the log is told again that the catalog is still away."""
 SHORTEST_TICK = 0.1
 """Seconds between two calls at least, however short somebody configures them."""
 
@@ -56,6 +59,7 @@ class Wakeups:
         self._log = log or get_logger("queue")
         self._went_round = went_round
         self._stopping = threading.Event()
+        self._away: dict[str, float] = {}  # when the log was told of it; each tick's thread has its own entry
         self._scheduler = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
             executors={name: _OneThread(name) for name in ticks},
@@ -106,7 +110,17 @@ class Wakeups:
         try:
             call()
         except CatalogUnavailableError as error:
-            self._log.warning("the catalog is away", tick=name, why=str(error))
+            self._tell_away(name, error)
         except Exception:
             self._log.error("a tick failed", tick=name, exc_info=True)
+        else:
+            if self._away.pop(name, None) is not None:
+                self._log.info("the catalog is back", tick=name)
         self._went_round(name)
+
+    def _tell_away(self, name: str, error: CatalogUnavailableError) -> None:
+        """Once when it goes, and again from time to time: a call each second would fill the log with it."""
+        now = monotonic()
+        if now - self._away.get(name, -AWAY_AGAIN) >= AWAY_AGAIN:
+            self._away[name] = now
+            self._log.warning("the catalog is away", tick=name, why=str(error))

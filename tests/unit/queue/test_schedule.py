@@ -51,6 +51,35 @@ def test_a_call_that_fails_is_made_again() -> None:
     wakeups.stop()
 
 
+class Lines:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def warning(self, event: str, *, tick: str, why: str) -> None:
+        self.told.append((event, tick))
+
+    def info(self, event: str, *, tick: str) -> None:
+        self.told.append((event, tick))
+
+
+def test_a_catalog_that_is_away_for_many_calls_is_told_of_once_and_so_is_its_return() -> None:
+    calls: list[int] = []
+
+    def look() -> None:
+        calls.append(1)
+        if len(calls) <= 5 or len(calls) == 8:
+            raise CatalogUnavailableError("locked")
+
+    log = Lines()
+    wakeups = Wakeups({"look": Tick(call=look, every=0.01)}, log=log)
+    wakeups.start()
+    wait_until(lambda: len(calls) >= 10)
+    wakeups.stop()
+    assert log.told == [("the catalog is away", "look"), ("the catalog is back", "look")] * 2
+
+
 def test_stopping_waits_for_the_call_under_way_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
