@@ -150,9 +150,14 @@ class Service:
             self._respond(context, command, Response(status=UNRECOGNISED_OPERATION))
         else:
             with contextlib.closing(self._responses(context, command, data_set)) as responses:
-                waiting = bytearray()
+                waiting, said, announcement = bytearray(), None, b""
                 for response in responses:
-                    waiting += association.encode_message(context, _answer(command, response), response.data_set)
+                    answer = _answer(command, response)
+                    if answer != said:  # of a query's many pending responses only the data sets differ
+                        said, announcement = answer, association.encode_command(context, answer)
+                    waiting += announcement
+                    if response.data_set is not None:
+                        waiting += association.encode_data_set(context, response.data_set)
                     if response.more and len(waiting) < _TOGETHER:
                         continue
                     association.write(bytes(waiting), association.sending())
@@ -198,6 +203,7 @@ def _answer(command: Command, response: Response) -> Command:
     return Command(
         field=command.field | commands.RESPONSE_BIT,
         responded_to=command.message_id,
+        has_data_set=response.data_set is not None,
         affected_class=command.affected_class or command.requested_class,
         affected_instance=response.affected_instance or command.affected_instance or command.requested_instance,
         status=response.status,

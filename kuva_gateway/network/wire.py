@@ -193,10 +193,16 @@ class Wire:
     def encode_message(self, context: AcceptedContext, command: Command, data_set: bytes | None = None) -> bytes:
         """A command and its data set as P-DATA-TF PDUs, for :meth:`write`."""
         command.has_data_set = data_set is not None
-        parts = pdus.fragments(context.id, encode(command), self.room, command=True)
-        if data_set is not None:
-            parts += pdus.fragments(context.id, data_set, self.room, command=False)
-        return b"".join(parts)
+        announcement = self.encode_command(context, command)
+        return announcement if data_set is None else announcement + self.encode_data_set(context, data_set)
+
+    def encode_command(self, context: AcceptedContext, command: Command) -> bytes:
+        """A command as P-DATA-TF PDUs; its ``has_data_set`` says whether a data set follows."""
+        return b"".join(pdus.fragments(context.id, encode(command), self.room, command=True))
+
+    def encode_data_set(self, context: AcceptedContext, data_set: bytes) -> bytes:
+        """A data set as P-DATA-TF PDUs."""
+        return b"".join(pdus.fragments(context.id, data_set, self.room, command=False))
 
     def sending(self) -> Allowance:
         """The time for one message to leave."""
