@@ -16,6 +16,7 @@ from .processes import Stopped
 from .workloads import KIB, Workload
 
 CHUNK = 1 << 20
+WARM_UP = 200
 _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b"OV", b"SV", b"UV")
 
 
@@ -85,5 +86,5 @@ def make_images(folder: Path, workload: Workload) -> Images:
 
 
 def warm_up_images(folder: Path) -> Images:
-    """Five images that each receiver takes before its time is taken."""
-    return make_images(folder, Workload(name="warm-up", count=5, pixel_bytes=64 * KIB))
+    """What each receiver takes before its time is taken: enough that all have found their pace, as daemons have."""
+    return make_images(folder, Workload(name="warm-up", count=WARM_UP, pixel_bytes=64 * KIB))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -62,6 +63,15 @@ def wait_for(condition: Callable[[], bool], what: str, *, pause: float = 0.01, p
         if time.monotonic() > deadline:
             raise Stopped(f"gave up waiting for {what} after {patience:.0f} s")
         time.sleep(pause)
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a child's end, and see it at once: Popen.wait with a timeout looks every 50 ms only."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .bare_sender import Encoded, send_bare
 from .gateway import SENDER_AE_TITLE
-from .processes import NODELAY, PATIENCE, Stopped, environment, program
+from .processes import NODELAY, PATIENCE, Stopped, ended, environment, program
 from .receivers import AE_TITLE
 from .workloads import Case
 
@@ -67,16 +67,16 @@ def _storescu(case: Case, port: int, paths: Sequence[Path]) -> None:
     ]  # fmt: skip
     env = environment(**(NODELAY if case.sender == "nodelay" else {}))
     with tempfile.TemporaryFile() as said:
-        try:
-            done = subprocess.run(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, close_fds=False, check=False,
-                timeout=PATIENCE,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise Stopped(f"storescu was not done after {PATIENCE:.0f} s") from None
-        if done.returncode != 0:
+        process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, close_fds=False
+        )  # fmt: skip
+        if not ended(process, PATIENCE):
+            process.kill()
+            process.wait()
+            raise Stopped(f"storescu was not done after {PATIENCE:.0f} s")
+        if process.wait() != 0:
             said.seek(0)
-            raise Stopped(f"storescu ended with {done.returncode}: {said.read().decode(errors='replace')[-500:]}")
+            raise Stopped(f"storescu ended with {process.returncode}: {said.read().decode(errors='replace')[-500:]}")
 
 
 def _one_by_one(case: Case, port: int, paths: Sequence[Path]) -> None:

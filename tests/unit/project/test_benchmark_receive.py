@@ -269,3 +269,13 @@ def test_a_quick_run_of_everybody_ends_well_and_the_gateway_holds_every_byte(tmp
             assert (one.failure, one.equal, one.fsyncs) == ("", 20, 20)
     assert len(json.loads(done.stdout)["cases"]) == 6
     assert not list(tmp_path.glob("kuva-benchmark-*"))
+
+
+def test_the_end_of_a_sender_is_seen_when_it_comes() -> None:
+    waits = [sys.executable, "-c", "import sys; sys.exit(len(sys.stdin.read()) + 3)"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE) as child:
+        assert not processes.ended(child, 0.0)
+        assert child.stdin is not None
+        child.stdin.close()
+        assert processes.ended(child, 30.0)
+        assert child.wait() == 3
