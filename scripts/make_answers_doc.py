@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import generated
+from generated import table
+
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.outcome import Kind, Outcome, classify, classify_commitment
 from kuva_gateway.forward.remedies import remedy
@@ -64,15 +67,6 @@ def rows(found: Sequence[Outcome]) -> list[tuple[str, ...]]:
     return made
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A simple table."""
-    widths = [max(len(row[column]) for row in (head, *body)) for column in range(len(head))]
-    rule = "  ".join("=" * width for width in widths)
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in body]
-    heading = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True)).rstrip()
-    return "\n".join([rule, heading, rule, *lines, rule])
-
-
 def render() -> str:
     """The whole page."""
     head = ("answer", "meaning", "kind", "concerns", "what a person does once it has failed")
@@ -88,13 +82,5 @@ def render() -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def main() -> int:
-    """Write the page, or say whether it is what it should be."""
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == render() else 1
-    TARGET.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, render))

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import generated
 import shipped_comments
 from annotated_types import Ge, Le
 from pydantic import BaseModel
@@ -258,13 +259,5 @@ def render() -> str:
     return Page().render()
 
 
-def main() -> int:
-    """Write the page, or say whether it is what it should be."""
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == render() else 1
-    TARGET.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, render))

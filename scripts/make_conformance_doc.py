@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import generated
+from generated import table
 from service_answers import PACKAGE, Said, said
 
 from kuva_gateway import __version__
@@ -95,15 +97,6 @@ ANY_ALSO = (
     Said(status=statuses.RESOURCE_LIMITATION, comment="data set too long"),
     Said(status=statuses.UNRECOGNISED_OPERATION, comment="(none: no request)"),
 )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A simple table; a first cell is never empty."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    rule = "  ".join("=" * width for width in widths)
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    heading = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True)).rstrip()
-    return "\n".join([rule, heading, rule, *lines, rule])
 
 
 def overview() -> str:
@@ -301,13 +294,5 @@ def render() -> str:
     return "".join(parts(TEMPLATE.read_text(encoding="utf-8")))
 
 
-def main() -> int:
-    """Write the page, or say whether it is what it should be."""
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == render() else 1
-    TARGET.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, render))

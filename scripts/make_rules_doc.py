@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import generated
+
 from kuva_gateway.validation.rules import catalogue
 from kuva_gateway.validation.texts.elsewhere import ELSEWHERE
 from kuva_gateway.validation.texts.responsible import RESPONSIBLE
@@ -123,13 +125,5 @@ def render() -> str:
     return "\n\n".join([HEAD.rstrip("\n"), summary(), *sections, elsewhere()]) + "\n"
 
 
-def main() -> int:
-    """Write the page, or say whether it is what it should be."""
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == render() else 1
-    TARGET.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, render))

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import generated
+
 from kuva_gateway.catalog import states
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "states.rst"
@@ -30,12 +32,7 @@ def table(transitions: Mapping[tuple[str, str], str]) -> str:
     rows = [(state, event, follows) for (state, event), follows in transitions.items()]
     order = list(dict.fromkeys(state for state, _, _ in rows))
     rows.sort(key=lambda row: order.index(row[0]))
-    head = ("state", "event", "next state")
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(3)]
-    rule = "  ".join("=" * width for width in widths)
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    heading = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True)).rstrip()
-    return "\n".join([rule, heading, rule, *lines, rule])
+    return generated.table(("state", "event", "next state"), rows)
 
 
 def render() -> str:
@@ -48,13 +45,5 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def main() -> int:
-    """Write the page, or say whether it is what it should be."""
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text(encoding="utf-8") == render() else 1
-    TARGET.write_text(render(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, render))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import generated
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom.presentation import AllStoragePresentationContexts
 
@@ -57,14 +58,5 @@ def long(line: str) -> str:
     return line if len(line) <= 120 else f"{line}  # noqa: E501"
 
 
-def main() -> int:
-    """Write, or compare."""
-    made = text()
-    if "--check" in sys.argv[1:]:
-        return 0 if TARGET.exists() and TARGET.read_text("utf-8") == made else 1
-    TARGET.write_text(made, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(TARGET, text))
