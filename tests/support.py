@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -44,7 +45,7 @@ def skip_or_fail(reason: str) -> None:
     """Skip with a visible reason; in CI, where everything must be there, fail."""
     if IN_CI:
         pytest.fail(f"{reason} (CI must have it)")
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def program(name: str, *also: str) -> str:
@@ -55,6 +56,15 @@ def program(name: str, *also: str) -> str:
             return found
     skip_or_fail(f"{name} is not installed")
     raise AssertionError
+
+
+def module(name: str) -> Any:
+    """A module of an optional package, or a visible skip (a failure in CI)."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        skip_or_fail(f"{name} is not installed")
+        raise AssertionError from None
 
 
 def dcmtk(name: str) -> str:

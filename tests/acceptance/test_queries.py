@@ -22,7 +22,7 @@ from kuva_gateway.network import ProposedContext, RequestorAssociation, Target, 
 from tests.acceptance.differences import IMAGES, QUERIES, REASONS, RETRIEVALS, Question
 from tests.acceptance.gateway import Gateway
 from tests.acceptance.orthanc import Orthanc
-from tests.support import ROOT, dcmtk, dcmtk_environment, free_port, skip_or_fail, wait_until
+from tests.support import ROOT, dcmtk, dcmtk_environment, free_port, module, wait_until
 from tests.unit.catalog.making import data_set
 from tests.unit.scp.conftest import EXPLICIT
 from tests.unit.scp.querying import PATIENT_ROOT, STUDY_ROOT, ask, identifier
@@ -162,11 +162,7 @@ def differing(name: str, ours: Sequence[Answered], theirs: Sequence[Answered], a
 
 def qrscp(folder: Path, port: int) -> Sequence[str]:
     """pynetdicom's."""
-    pytest.importorskip("sqlalchemy") if sys.modules.get("sqlalchemy") else None
-    try:
-        import sqlalchemy  # noqa: F401
-    except ImportError:
-        skip_or_fail("sqlalchemy, which pynetdicom's qrscp needs, is not installed")
+    module("sqlalchemy")  # which it needs
     settings = "[DEFAULT]\nae_title: QRSCP\nport: {}\nmax_pdu: 16382\nacse_timeout: 30\ndimse_timeout: 30\n"
     settings += "network_timeout: 30\nbind_address: 127.0.0.1\ninstance_location: {}\ndatabase_location: {}\n"
     settings += "log_identifier: False\n"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from kuva_gateway.lean import LEFT_OUT
+from tests.support import module
 
 LEAN = "from kuva_gateway.lean import import_pydicom; import_pydicom(); "
 PROGRAMS = {"a daemon": "import kuva_gateway.daemon", "a receiving process": "import kuva_gateway.receiving.process"}
@@ -26,6 +27,6 @@ def test_a_program_loads_no_decoders_and_what_comes_with_them(program: str) -> N
 
 
 def test_who_wants_them_afterwards_gets_them() -> None:
-    pytest.importorskip("numpy")
+    module("numpy")
     assert loaded(LEAN + "import numpy; numpy.zeros(3)") == {"numpy"}
     assert "numpy" in loaded("import pydicom.pixels")

@@ -27,14 +27,14 @@ from kuva_gateway.errors import DeferredError, NoSpaceError
 from kuva_gateway.forward.deliver import deliver
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.forward.outgoing import Sendable
-from tests.support import dcmtk, free_port, wait_until
+from tests.support import dcmtk, free_port, module, wait_until
 from tests.unit.dicom.reference import shipped_files
 from tests.unit.forward.archive import Script, running
 from tests.unit.forward.instances import Shelf, Stored
 from tests.unit.forward.test_deliver import call_to
 from tests.unit.forward.test_outgoing import LINK, joined, open_outgoing
 
-numpy: Any = pytest.importorskip("numpy") if not os.environ.get("CI") else __import__("numpy")
+numpy = module("numpy")
 SC = "1.2.840.10008.5.1.4.1.1.7"
 ENCODERS = {
     "JPEG lossless": ["dcmcjpeg", "+e1"],
@@ -156,7 +156,7 @@ def test_the_pixels_are_those_that_dcmtk_decodes(
 
 @pytest.mark.parametrize("high_throughput", [False, True])
 def test_jpeg_2000_in_both_forms(shelf: Shelf, tmp_path: Path, decoder: Decoder, high_throughput: bool) -> None:
-    codecs: Any = pytest.importorskip("imagecodecs")
+    codecs = module("imagecodecs")
     made = picture(bits=12, frames=2, size=64)
     pixels = numpy.frombuffer(made.PixelData, "<u2").reshape(2, 64, 64)
     if high_throughput:

@@ -221,6 +221,11 @@ def echo_command(message_id: int = 1) -> bytes:
     return commands.encode(Command(field=commands.C_ECHO_RQ, message_id=message_id, affected_class=VERIFICATION))
 
 
+ECHO = p_data(pdv(1, 3, echo_command()))
+STORE = p_data(pdv(3, 3, store_command()))
+"""The command alone: its data set is still to come."""
+
+
 RELEASE = pdus.RELEASE_RQ_BYTES
 ABORT = pdus.abort_bytes(0, 0)
 

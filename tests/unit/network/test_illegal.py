@@ -14,8 +14,10 @@ from tests.unit.network.peers import (
     ABORT,
     COMMITMENT,
     CT,
+    ECHO,
     IMPLICIT,
     RELEASE,
+    STORE,
     VERIFICATION,
     RawPeer,
     RecordingServices,
@@ -27,8 +29,6 @@ from tests.unit.network.peers import (
     store_command,
 )
 
-ECHO = p_data(pdv(1, 3, echo_command()))
-STORE = p_data(pdv(3, 3, store_command()))
 RP = (6, bytes(4))
 
 

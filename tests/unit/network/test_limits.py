@@ -15,12 +15,12 @@ from kuva_gateway.network import Limits, Response, Timers, connect
 from tests.support import dcmtk, dcmtk_environment, skip_or_fail, wait_until
 from tests.unit.network.peers import (
     CT_FILE,
+    ECHO,
     IMPLICIT,
     RELEASE,
     VERIFICATION,
     RawPeer,
     RecordingServices,
-    echo_command,
     listening,
     p_data,
     pdv,
@@ -31,7 +31,6 @@ from tests.unit.network.peers import (
 
 CONGESTION = (3, 2, 3, 1)
 LOCAL_LIMIT = (3, 2, 3, 2)
-ECHO = p_data(pdv(1, 3, echo_command()))
 
 
 def answer(peer: RawPeer, calling: str = "RAW") -> tuple[int, ...]:

@@ -9,18 +9,15 @@ import pytest
 from kuva_gateway.network import Response, Timers
 from tests.support import wait_until
 from tests.unit.network.peers import (
+    ECHO,
+    STORE,
     RawPeer,
     RecordingServices,
     associate_request,
-    echo_command,
     listening,
     p_data,
     pdv,
-    store_command,
 )
-
-ECHO = p_data(pdv(1, 3, echo_command()))
-STORE = p_data(pdv(3, 3, store_command()))
 
 
 class TestSlowPeers:

@@ -36,13 +36,14 @@ from kuva_gateway.network.records import Answer
 from tests.support import wait_until
 from tests.unit.network.peers import (
     CT,
+    ECHO,
     EXPLICIT,
     IMPLICIT,
+    STORE,
     VERIFICATION,
     RawPeer,
     RecordingServices,
     associate_request,
-    echo_command,
     listening,
     p_data,
     pdv,
@@ -59,8 +60,6 @@ ACCEPTANCE = accept_bytes(
     REQUEST[6:], {one.id: Answer(transfer_syntax=one.transfer_syntaxes[0]) for one in CONTEXTS},
     roles={}, length=16384, identity=None,
 )  # fmt: skip
-ECHO = p_data(pdv(1, 3, echo_command()))
-STORE = p_data(pdv(3, 3, store_command()))
 
 EVENTS: dict[str, bytes | None] = {
     "3 A-ASSOCIATE-AC": ACCEPTANCE,

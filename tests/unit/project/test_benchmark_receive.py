@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.studies import load_script
-from tests.support import ROOT, program, skip_or_fail
+from tests.support import ROOT, module, program
 
 load_script("studymaker")
 sys.path.append(str(ROOT / "scripts"))
@@ -137,10 +137,7 @@ def test_results_come_back_from_their_file(tmp_path: Path) -> None:
 
 
 def test_the_plot_shows_every_receiver(tmp_path: Path) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        skip_or_fail("matplotlib is not installed")
+    module("matplotlib")
     results.write(tmp_path / "results.json", [a_run(ROUNDS)])
     picture = tmp_path / "plot.svg"
     done = subprocess.run(

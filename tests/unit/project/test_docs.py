@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from kuva_gateway.dicom import statuses
 from kuva_gateway.monitoring.families import FAMILIES, full_name
 from kuva_gateway.network.timers import Timers
 from tests.studies import load_script
-from tests.support import ROOT, skip_or_fail
+from tests.support import ROOT, module
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
 CONFIG = (ROOT / "conf" / "kuva-gateway.yaml").read_text(encoding="utf-8")
@@ -197,8 +196,7 @@ def test_every_page_is_in_the_index() -> None:
 
 @pytest.mark.slow
 def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
-    if importlib.util.find_spec("sphinx") is None:
-        skip_or_fail("Sphinx is not here (pip install '.[docs]')")
+    module("sphinx")
     options = ["-q", "-n", "-W", "--keep-going", "-b", "html", "-d", str(tmp_path / "read")]
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(tmp_path / "site")],
@@ -219,8 +217,7 @@ def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_readme_reads_without_a_warning_where_there_is_no_sphinx() -> None:
-    if importlib.util.find_spec("docutils") is None:
-        skip_or_fail("docutils is not here (pip install '.[docs]')")
+    module("docutils")
     command = [sys.executable, "-m", "docutils", "--report=2", "--halt=2", "--writer=null", str(ROOT / "README.rst")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
