@@ -17,7 +17,7 @@ from kuva_gateway.decoding.process import Decoder
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
 from kuva_gateway.forward.contexts import Group, Pair, split
-from kuva_gateway.forward.otherwise import Otherwise
+from kuva_gateway.forward.otherwise import OnConverted, Otherwise
 from kuva_gateway.forward.outcome import Kind, Outcome, Scope
 from kuva_gateway.forward.outgoing import OpenFile, Sendable
 from kuva_gateway.forward.store import Source, store
@@ -66,6 +66,7 @@ def deliver(
     priority: int = 0,
     stopping: Callable[[], bool] = lambda: False,
     on_associated: Callable[[RequestorAssociation], None] = lambda association: None,
+    on_converted: OnConverted = lambda how: None,
     decoder: Decoder | None = None,
 ) -> Delivery:
     """Send ``instances`` in as few associations as their kinds need.
@@ -75,15 +76,24 @@ def deliver(
     instance is then for a person (QUA-01); after any other OSError it is tried again. What ``on_answer`` raises ends
     the delivery and passes through. ``on_associated`` is given each association, so that another thread may abort it.
     What the destination does not accept as it is stored goes in another uncompressed syntax at the end, and compressed
-    images so if there is a ``decoder``; decoding ends when ``stopping`` turns true.
+    images so if there is a ``decoder``; decoding ends when ``stopping`` turns true. ``on_converted`` is told of each
+    instance that was not accepted as it is stored and went otherwise, or could not.
     """
     source = Source(open_file=open_file, decoder=decoder, stopping=stopping)
     classes: dict[str, Outcome] = {}
     attempt = _Attempt(
         call=call,
         source=source,
-        otherwise=Otherwise(call=call, source=source, priority=priority, on_associated=on_associated, classes=classes),
+        otherwise=Otherwise(
+            call=call,
+            source=source,
+            priority=priority,
+            on_associated=on_associated,
+            classes=classes,
+            on_converted=on_converted,
+        ),
         classes=classes,
+        on_converted=on_converted,
         on_answer=on_answer,
         priority=priority,
         stopping=stopping,
@@ -106,6 +116,7 @@ class _Attempt:
     priority: int
     stopping: Callable[[], bool]
     on_associated: Callable[[RequestorAssociation], None]
+    on_converted: OnConverted
     classes: dict[str, Outcome]  # SOP classes that are not to be sent, and why
     delivery: Delivery = field(default_factory=Delivery)
 
@@ -165,6 +176,8 @@ class _Attempt:
             self.delivery.unknown.append(instance)
         else:
             self.delivery.failures.append((instance, found))
+        if found.code in (outcome.NOT_ACCEPTED, outcome.NOT_REENCODED):
+            self.on_converted("not_possible")
         if found.scope is Scope.SOP_CLASS:
             self.classes[instance.sop_class] = found
         elif found.scope in (Scope.STUDY, Scope.DESTINATION):

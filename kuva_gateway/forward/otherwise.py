@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Final
+from typing import Final, Literal
 
+from kuva_gateway.decoding.image import DECODABLE
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.forward import outcome
 from kuva_gateway.forward.call import Call, judge_call
@@ -31,6 +32,11 @@ _WAYS: Final = 2
 """Transfer syntaxes that are proposed for each kind of instance at most."""
 
 
+Conversion = Literal["reencoded", "decompressed", "not_possible"]
+"""How an instance went that is not accepted as it is stored: in another uncompressed syntax, decoded, or not at all."""
+OnConverted = Callable[[Conversion], None]
+
+
 @dataclass(slots=True, kw_only=True)
 class Otherwise:
     """The second try of one delivery."""
@@ -41,6 +47,8 @@ class Otherwise:
     on_associated: Callable[[RequestorAssociation], None]
     classes: Mapping[str, Outcome]
     """SOP classes that are not to be sent, and why; others add to it."""
+    on_converted: OnConverted = lambda how: None
+    """Called for each instance that was stored in another syntax than its own."""
     _refused: list[Sendable] = field(default_factory=list)
     _pairs: tuple[Pair, ...] = ()
     _association: RequestorAssociation | None = None
@@ -74,7 +82,10 @@ class Otherwise:
         waiting = deque(group.instances)
         while waiting and not over():
             instance = waiting.popleft()
-            note(instance, self.call.judgements.apply(self._store(instance)))
+            found = self.call.judgements.apply(self._store(instance))
+            if found.stored:
+                self.on_converted("decompressed" if instance.transfer_syntax in DECODABLE else "reencoded")
+            note(instance, found)
 
     def _store(self, instance: Sendable) -> Outcome:
         self._failed = None

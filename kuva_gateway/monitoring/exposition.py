@@ -23,7 +23,7 @@ from kuva_gateway.metrics.tally import BOUNDS, LET_IN, NOBODY, NOT_LET_IN, PeerC
 from kuva_gateway.monitoring.families import FAMILIES, PREFIX
 from kuva_gateway.monitoring.sources import Sources
 from kuva_gateway.queue.alarms import KINDS
-from kuva_gateway.queue.tried import OUTCOMES
+from kuva_gateway.queue.tried import CONVERSIONS, OUTCOMES
 from kuva_gateway.queue.window import CLOSED
 from kuva_gateway.scp.upstream_rest import resting_seconds
 
@@ -193,6 +193,7 @@ def _delivery(sources: Sources) -> Iterator[Metric]:
         return
     for name, found, kinds in (
         ("attempts", delivering.tried.counts(), OUTCOMES),
+        ("converted_instances", delivering.tried.conversions(), CONVERSIONS),
         ("alarms", {(where, kind): n for (kind, where), n in delivering.alarms.counts().items()}, KINDS),
     ):
         known = {(destination, kind): 0 for destination in sources.destinations for kind in kinds}

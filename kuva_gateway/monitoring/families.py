@@ -69,6 +69,13 @@ _ALL = (
     _gauge("oldest_unarchived_seconds", "Age of the oldest study that is not archived; 0 without any."),
     _gauge("entries", "Queue entries, by destination and state.", "destination", "state"),
     _counter("attempts", "Attempts at delivery since the start, by what came of them.", "destination", "outcome"),
+    _counter(
+        "converted_instances",
+        "Instances that a destination did not accept as they are stored, by how they went: reencoded (another "
+        "uncompressed syntax), decompressed, or not_possible.",
+        "destination",
+        "how",
+    ),
     _counter("alarms", "Alarms since the start: entry_failed, destination_rests.", "destination", "kind"),
     _gauge("destination_resting", "1 while a destination is left alone because it cannot be used.", "destination"),
     _gauge("destination_resting_seconds", "For how long it has been; 0 while it is not.", "destination"),

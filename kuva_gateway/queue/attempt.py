@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, BinaryIO
 
 from kuva_gateway.catalog import doubts, entries, noted
@@ -129,6 +130,7 @@ class Attempt:
                 priority=PRIORITY_HIGH if self.entry.priority > 0 else PRIORITY_MEDIUM,
                 stopping=self._over,
                 on_associated=self._associated,
+                on_converted=partial(self.tools.tried.convert, self.lane.name),
                 decoder=decoder,
             )
         finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from pydicom import dcmread
@@ -26,9 +28,11 @@ def test_what_the_archive_does_not_take_compressed_goes_decompressed_and_the_rec
     port, folder = free_port(), tmp_path / "archive"
     folder.mkdir()
     command = [dcmtk("storescp"), "-aet", "ARCHIVE", "+xe", "-od", str(folder), str(port)]
+    figures = {"port": free_port()}
+    options = {"storage_commitment": False}
     with (
         subprocess.Popen(command, env=dcmtk_environment(), stdout=subprocess.DEVNULL) as archive,
-        Gateway(tmp_path / "gateway", archive_port=port, destination={"storage_commitment": False}) as gateway,
+        Gateway(tmp_path / "gateway", archive_port=port, destination=options, metrics=figures) as gateway,
     ):
         try:
             uids = []
@@ -43,6 +47,10 @@ def test_what_the_archive_does_not_take_compressed_goes_decompressed_and_the_rec
             for uid in uids:
                 gateway.wait_state(uid, "archived", timeout=60)
             assert gateway.json("spool", "verify") == {"verified": len(COMPRESSED), "damaged": []}
+            with urlopen(f"http://127.0.0.1:{figures['port']}/metrics", timeout=20) as answer:
+                shown = answer.read().decode()
+            counted = dict(re.findall(r'^kuva_gateway_converted_\w+\{.*how="(\w+)"\} (\S+)$', shown, re.MULTILINE))
+            assert counted == {"decompressed": "3.0", "reencoded": "0.0", "not_possible": "0.0"}
         finally:
             archive.terminate()
     got = [dcmread(path) for path in sorted(folder.iterdir())]

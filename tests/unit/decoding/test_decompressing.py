@@ -182,15 +182,18 @@ def test_an_archive_gets_unchanged_what_it_accepts_and_decompressed_and_amended_
     plain = shelf.put(9, sop_class=SC)
     before = shelf.path(stored.digest).read_bytes()
     heard: list[tuple[Sendable, Outcome]] = []
+    converted: list[str] = []
     with running(Script(syntaxes=[IMPLICIT_LITTLE, EXPLICIT_LITTLE])) as archive:
         delivery = deliver(
             call_to(archive.port),
             [instance, plain],
             open_file=shelf.open,
             on_answer=lambda one, found: heard.append((one, found)),
+            on_converted=converted.append,
             decoder=decoder,
         )
     assert delivery.complete, heard
+    assert converted == ["decompressed"]
     assert [one.sop_instance for one, _ in heard] == [plain.sop_instance, instance.sop_instance]
     assert hashlib.sha256(archive.data[plain.sop_instance]).hexdigest() == plain.data_set_digest
     result = pydicom.filereader.read_dataset(
@@ -207,6 +210,7 @@ def test_storescp_that_takes_one_uncompressed_syntax_gets_every_image_in_it(
 ) -> None:
     made = picture(frames=2)
     images = [put(shelf, compressed(tmp_path, made, ENCODERS["JPEG-LS"])[0]), shelf.put(5, syntax=EXPLICIT_LITTLE)]
+    converted: list[str] = []
     (folder := tmp_path / "archive").mkdir()
     port = free_port()
     with subprocess.Popen([dcmtk("storescp"), takes, "-od", folder, str(port)], stdout=subprocess.DEVNULL) as archive:
@@ -217,11 +221,13 @@ def test_storescp_that_takes_one_uncompressed_syntax_gets_every_image_in_it(
                 images,
                 open_file=shelf.open,
                 on_answer=lambda one, found: None,
+                on_converted=converted.append,
                 decoder=decoder,
             )
         finally:
             archive.kill()
     assert delivery.complete
+    assert sorted(converted) == sorted(["decompressed", *(["reencoded"] if into == IMPLICIT_LITTLE else [])])
     stored = {one.SOPInstanceUID: one for one in map(pydicom.dcmread, folder.iterdir())}
     assert {one.file_meta.TransferSyntaxUID for one in stored.values()} == {into}
     assert stored[images[0].sop_instance].PixelData == made.PixelData
@@ -230,10 +236,17 @@ def test_storescp_that_takes_one_uncompressed_syntax_gets_every_image_in_it(
 
 def test_without_a_decoder_a_compressed_image_is_for_a_person(tmp_path: Path, shelf: Shelf) -> None:
     stored = put(shelf, compressed(tmp_path, picture(), ENCODERS["RLE"])[0])
+    converted: list[str] = []
     with running(Script(syntaxes=[EXPLICIT_LITTLE])) as archive:
-        delivery = deliver(call_to(archive.port), [stored], open_file=shelf.open, on_answer=lambda one, found: None)
+        delivery = deliver(
+            call_to(archive.port),
+            [stored],
+            open_file=shelf.open,
+            on_answer=lambda one, found: None,
+            on_converted=converted.append,
+        )
     ((_, found),) = delivery.failures
-    assert found.code == "context"
+    assert (found.code, converted) == ("context", ["not_possible"])
     assert not archive.instances
 
 
