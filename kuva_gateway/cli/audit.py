@@ -13,7 +13,7 @@ from kuva_gateway.audit.events import EVENTS
 from kuva_gateway.audit.message import stamp
 from kuva_gateway.cli.invocation import Group, Invocation, pass_invocation
 from kuva_gateway.cli.moments import parse_since
-from kuva_gateway.cli.output import emit_json, emit_rows, say
+from kuva_gateway.cli.output import emit_json, emit_rows, progress, say
 from kuva_gateway.cli.trail import person, tell
 from kuva_gateway.errors import CatalogUnavailableError, DamageError, NotFoundError
 
@@ -78,6 +78,10 @@ _COLUMNS = [
 ]
 
 
+_TOLD_EVERY = 1000
+"""Records between two movements of the progress bar."""
+
+
 @audit.command("verify")
 @click.option("--expect", metavar="N:HASH", help="A record that was noted earlier, which must still be the same.")
 @pass_invocation
@@ -90,13 +94,16 @@ def verify(invocation: Invocation, expect: str | None) -> int:
     first = last = None
     fault, seen = "", wanted is None
     try:
-        for record in trail.verify(folder):
-            first, last = first or record, record
-            if wanted is not None and record.number == wanted[0]:
-                seen = True
-                if record.hash != wanted[1]:
-                    fault = f"record {record.number} is another one than was noted"
-                    break
+        with progress("verifying", None) as advance:
+            for record in trail.verify(folder):
+                first, last = first or record, record
+                if record.number % _TOLD_EVERY == 0:
+                    advance(record.number)
+                if wanted is not None and record.number == wanted[0]:
+                    seen = True
+                    if record.hash != wanted[1]:
+                        fault = f"record {record.number} is another one than was noted"
+                        break
     except DamageError as error:
         fault = str(error)
     if not fault and not seen and wanted is not None:

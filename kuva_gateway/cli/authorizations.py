@@ -8,7 +8,7 @@ import click
 
 from kuva_gateway.catalog import authorizations as catalog_authorizations
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
-from kuva_gateway.cli.output import emit_json, emit_rows, say
+from kuva_gateway.cli.output import each, emit_json, emit_rows, say
 from kuva_gateway.cli.papers import tell_invalidated
 from kuva_gateway.errors import GatewayError
 
@@ -31,7 +31,8 @@ def import_(invocation: Invocation, files: tuple[Path, ...]) -> int:
     catalog = invocation.catalog(create=True)
     kept_in = accepted_authorizations(invocation.configuration())
     results: list[dict[str, object]] = []
-    for file in files:
+    told: list[str] = []
+    for file in each("importing", files):
         try:
             added = import_authorization(catalog, file, kept_in=kept_in)
         except GatewayError as error:
@@ -41,13 +42,15 @@ def import_(invocation: Invocation, files: tuple[Path, ...]) -> int:
             results.append({"file": str(file), "error": "; ".join(faults)})
             continue
         results.append({"file": str(file), "id": added.id, "new": added.new, "studies": len(added.studies_affected)})
-        if not invocation.json:
-            told = "imported" if added.new else "was here already"
-            click.echo(f"{file}: {told}, {len(added.studies_affected)} studies concerned")
+        outcome = "imported" if added.new else "was here already"
+        told.append(f"{file}: {outcome}, {len(added.studies_affected)} studies concerned")
     if any("id" in result for result in results):
         invocation.poke()
     if invocation.json:
         emit_json(results)
+    else:
+        for line in told:
+            click.echo(line)
     return 1 if any("error" in result for result in results) else 0
 
 

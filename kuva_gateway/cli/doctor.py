@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
-from kuva_gateway.cli.output import emit_json
+from kuva_gateway.cli.output import coloured, emit_json
 
 _MARKS = {"well": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("FAULT", "red")}
 
@@ -38,7 +38,7 @@ def doctor(invocation: Invocation, no_calls: bool) -> int:
         found.append(one)
         if not invocation.json:
             mark, colour = _MARKS[one.level]
-            click.echo(f"{click.style(f'{mark:<8}', fg=colour)} {one.check}: {one.message}", color=sys.stdout.isatty())
+            click.echo(f"{click.style(f'{mark:<8}', fg=colour)} {one.check}: {one.message}", color=coloured(sys.stdout))
             if one.remedy:
                 click.echo(f"{'':<8} -> {one.remedy}")
     levels = Counter(one.level for one in found)

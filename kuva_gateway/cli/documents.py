@@ -8,7 +8,7 @@ import click
 
 from kuva_gateway.catalog import documents as catalog_documents
 from kuva_gateway.cli.invocation import Group, Invocation, decision, pass_invocation
-from kuva_gateway.cli.output import emit_json, emit_object, emit_rows, say
+from kuva_gateway.cli.output import each, emit_json, emit_object, emit_rows, say
 from kuva_gateway.cli.papers import tell_invalidated
 from kuva_gateway.errors import GatewayError
 
@@ -31,7 +31,7 @@ def import_(invocation: Invocation, files: tuple[Path, ...]) -> int:
     catalog = invocation.catalog(create=True)
     configuration = invocation.configuration()
     results = []
-    for file in files:
+    for file in each("importing", files):
         try:
             added = import_document(
                 catalog,

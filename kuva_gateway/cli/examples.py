@@ -54,7 +54,7 @@ EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "catalog rebuild": "catalog rebuild",
         "backup": "backup /mnt/backup/kuva",
         "restore": "restore /mnt/backup/kuva",
-        "audit list": "audit list --event security-alert --since 1d",
+        "audit list": "audit list --event alert --since 1d",
         "audit verify": "audit verify",
         "stats": "stats --check",
         "web": "web",

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from kuva_gateway.cli.invocation import Invocation
+
+T = TypeVar("T")
+_COLOURS = {
+    "failed": "red",
+    "refuse": "red",
+    "held": "yellow",
+    "hold": "yellow",
+    "deferred": "yellow",
+    "warning": "yellow",
+    "archived": "green",
+    "passes": "green",
+}
+"""Of states and severities, on a terminal."""
+_COLOURED = ("state", "severity")
 
 
 def emit_json(value: Any) -> None:
@@ -37,11 +52,20 @@ def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in row))
+        table.add_row(
+            *(
+                Text(_printable(cell), style=_COLOURS.get(cell, "") if heading in _COLOURED else "")
+                for heading, cell in zip(headings, row, strict=True)
+            )
+        )
     terminal = sys.stdout.isatty()
-    Console(width=None if terminal else 200, no_color=not terminal, highlight=False, soft_wrap=not terminal).print(
-        table
-    )
+    Console(
+        width=None if terminal else 200,
+        force_terminal=terminal,  # whatever FORCE_COLOR says: what is piped is read by a program
+        no_color=not coloured(sys.stdout),
+        highlight=False,
+        soft_wrap=not terminal,
+    ).print(table)
 
 
 def emit_object(invocation: Invocation, value: Mapping[str, Any]) -> None:
@@ -64,6 +88,11 @@ def emit_object(invocation: Invocation, value: Mapping[str, Any]) -> None:
         )
 
 
+def coloured(stream: TextIO) -> bool:
+    """Whether colours may be written to ``stream``: a terminal, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def say(text: str) -> None:
     """One line for a person on standard error, so that standard output stays for results."""
     click.echo(_printable(text), err=True)
@@ -78,9 +107,18 @@ def progress(what: str, total: int | None) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Standard output is left alone: what is printed to it meanwhile is a result.
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def each(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items one after the other, under a progress bar."""
+    with progress(what, len(items)) as advance:
+        for number, item in enumerate(items, start=1):
+            yield item
+            advance(number)
 
 
 def _cell(value: Any) -> str:

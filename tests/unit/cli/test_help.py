@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from kuva_gateway.cli import main
 from kuva_gateway.cli.examples import EXAMPLES
 from kuva_gateway.cli.invocation import PROGRAM, Invocation
 from kuva_gateway.cli.main import commands
-from tests.support import ROOT, skip_or_fail
+from tests.support import ROOT, program
+from tests.unit.cli.tree import COMMANDS
 
 PAGE = ROOT / "docs" / "kuva-gateway.1"
-
-
-def walk(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield " ".join(words), command
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        inner = command.get_command(context, name)
-        assert inner is not None
-        yield from walk(inner, (*words, name))
-
-
-COMMANDS = dict(walk(commands))
 
 
 def test_every_command_has_an_example_and_no_example_is_left_over() -> None:
@@ -54,11 +37,6 @@ def test_the_example_is_one_of_this_command_and_its_options_exist(words: str) ->
     assert {name for name in required if values.get(name) in (None, (), [])} == set()
 
 
-def test_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["queue", "list", "--help"]) == 0
-    assert capsys.readouterr().out.endswith(f"Example:\n  {PROGRAM} {EXAMPLES['queue list']}\n")
-
-
 def test_the_manual_page_is_what_the_commands_say() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "make_man_page.py"), "--check"],
@@ -70,11 +48,8 @@ def test_the_manual_page_is_what_the_commands_say() -> None:
 
 
 def test_the_manual_page_has_every_command_and_no_fault() -> None:
-    groff = shutil.which("groff")
-    if groff is None:
-        skip_or_fail("groff is not installed")
     done = subprocess.run(
-        [groff, "-man", "-Tutf8", "-ww", "-z", str(PAGE)], capture_output=True, check=False, timeout=60
+        [program("groff"), "-man", "-Tutf8", "-ww", "-z", str(PAGE)], capture_output=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr.decode()) == (0, "")
     text = PAGE.read_text(encoding="utf-8").replace("\\-", "-")
@@ -104,16 +79,3 @@ def test_shells_complete_commands_states_and_names_of_the_configuration(tmp_path
 
 def test_without_a_configuration_shells_are_offered_nothing(tmp_path: Path) -> None:
     assert completed(tmp_path, "queue", "list", "--destination", "") == []
-
-
-def test_a_real_shells_question_is_answered() -> None:
-    asked = {"_KUVA_GATEWAY_COMPLETE": "bash_complete", "COMP_WORDS": "kuva-gateway audit v", "COMP_CWORD": "2"}
-    done = subprocess.run(
-        [sys.executable, "-m", "kuva_gateway"],
-        env={**os.environ, **asked},
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"plain,verify\n", b"")
