@@ -22,6 +22,7 @@ from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.reconcile import reconcile
 from kuva_gateway.config import Configuration, Destination
+from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom.uids import new_uid
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.admission import Admission
@@ -222,7 +223,7 @@ class Delivering:
                 log=self._log,
                 alarms=self.alarms,
                 keeper_of=keeper_of,
-                decoding=parts.decoding_bounds(self._configuration),
+                decoding=Bounds.of(configuration),
             )
 
         return {

@@ -77,21 +77,7 @@ _SERIES = (
 )
 _CURRENT = _INSTANCE.index("current")
 _CHILDREN = {
-    "series": (
-        "id",
-        "study_id",
-        "uid",
-        "modality",
-        "number",
-        "date",
-        "description",
-        "body_part",
-        "time",
-        "moment",
-        "laterality",
-        "institution",
-        "requests",
-    ),
+    "series": _SERIES,
     "fact_sets": ("id", "study_id", "digest", "facts"),
     "instances": _INSTANCE,
     "receipts": ("time_ns", "association", "number", "peer", "instance_id"),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import ssl
 
     from kuva_gateway.config import Destination, Peer
-    from kuva_gateway.decoding.process import Bounds
     from kuva_gateway.forward.call import Call, Upstream
     from kuva_gateway.network import Limits, Timers
 
@@ -49,13 +48,6 @@ def limits(configuration: Configuration) -> Limits:
     )
 
 
-def decoding_bounds(configuration: Configuration) -> Bounds:
-    """How much of the machine decompressing an image may use."""
-    from kuva_gateway.decoding.process import Bounds
-
-    return Bounds.of(configuration)
-
-
 def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The TLS context of the listener, None when there is none; raises TlsFilesError."""
     from kuva_gateway.network import tls
@@ -87,7 +79,17 @@ def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
 
 def calling_depends_on(configuration: Configuration) -> Callable[[Destination], str]:
     """All that calling a destination depends on, as text: when that is the same, nothing about it has changed."""
-    shared = configuration.model_dump_json(include={"ae_title", "timezone", "language", "timers", "limits"})
+    shared = configuration.model_dump_json(
+        include={
+            "ae_title": True,
+            "timezone": True,
+            "language": True,
+            "timers": True,
+            "limits": True,
+            "decoding": True,
+            "spool": {"minimum_free"},
+        }
+    )
     keepers = sorted((peer.name, peer.register_keeper) for peer in configuration.peers if peer.register_keeper)
     files = sorted(one for one in outside_files(configuration).items() if one[0].startswith("tls."))
 

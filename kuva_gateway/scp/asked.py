@@ -16,6 +16,10 @@ from kuva_gateway.scp.fetching import Fetch
 from kuva_gateway.scp.suboperations import Counts
 
 
+class CancelledError(Exception):
+    """The asker wants no more (C-CANCEL)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What one request asks for."""

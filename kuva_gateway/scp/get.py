@@ -15,7 +15,7 @@ from kuva_gateway.forward.outgoing import OpenFile, Sendable
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.errors import Stopped
 from kuva_gateway.network.records import Response
-from kuva_gateway.scp.asked import Asked
+from kuva_gateway.scp.asked import Asked, CancelledError
 from kuva_gateway.scp.suboperations import PENDING_AT_LEAST_EVERY, PENDING_EVERY, TornError, send, sending_contexts
 
 
@@ -27,13 +27,9 @@ def answer_get(association: Association, asked: Asked) -> Generator[Response, No
         counts.give_up("no longer there")
     except CatalogUnavailableError:
         counts.give_up("the catalog is away")
-    except _Cancelled:
+    except CancelledError:
         pass
     yield counts.final(asked.transfer_syntax, cancelled=counts.remaining > 0)
-
-
-class _Cancelled(Exception):
-    """The asker wants no more."""
 
 
 def _sub_operations(association: Association, asked: Asked) -> Generator[Response, None, None]:
@@ -42,7 +38,7 @@ def _sub_operations(association: Association, asked: Asked) -> Generator[Respons
     said = monotonic()
     for instance, open_file in _all(asked):
         if association.cancelled(asked.message_id):
-            raise _Cancelled
+            raise CancelledError
         if instance is None:
             if monotonic() - said >= PENDING_AT_LEAST_EVERY:
                 yield counts.pending()

@@ -24,7 +24,7 @@ from kuva_gateway.forward.outgoing import OpenFile
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
-from kuva_gateway.scp.asked import Asked
+from kuva_gateway.scp.asked import Asked, CancelledError
 from kuva_gateway.scp.fetching import Fetching
 from kuva_gateway.scp.get import answer_get
 from kuva_gateway.scp.listing import MOST_INSTANCES, NotListedError, elsewhere, news
@@ -131,7 +131,7 @@ class Retrieval:
             try:
                 found = (yield from _listed(association, command, fetching, identifier.level, asks)) if asks else []
                 wanted += news(found, catalog, restriction, covered_only=restricted)
-            except _CancelledError:
+            except CancelledError:
                 return refuse(statuses.CANCELLED, "cancelled as asked")
             except NotListedError as error:
                 counts, unlisted = _not_listed(identifier.level, asks, str(error)), True
@@ -210,10 +210,6 @@ class Retrieval:
         self._telling.retrieval(association, to, told, failure)
 
 
-class _CancelledError(Exception):
-    """The asker wants no more."""
-
-
 def _listed(
     association: Association,
     command: Command,
@@ -232,7 +228,7 @@ def _listed(
     try:
         while not listing.wait(LISTEN_EVERY):
             if association.cancelled(command.message_id or 0):
-                raise _CancelledError
+                raise CancelledError
             if monotonic() - said >= PENDING_AT_LEAST_EVERY:
                 yield Counts(total=max(1, len(asks.get(level, ())))).pending()
                 said = monotonic()

@@ -16,6 +16,7 @@ from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import ConfigurationError
 from kuva_gateway.parts import (
     audit_undelivered,
+    calling_depends_on,
     check_configuration,
     checking,
     destination_plans,
@@ -202,3 +203,30 @@ def test_a_sender_that_is_not_configured_counts_as_the_producer_that_the_documen
     assert senders("gone", producers=()) == (Sender(peer="gone"),)
     assert senders("import") == (Sender(peer="import"),)
     assert parties_of(Concerned((), (keeper,), ())).known_keepers == {keeper}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ae_title": "OTHER"},
+        {"timers": {"response": "1m"}},
+        {"limits": {"pdu_length": "64KiB"}},
+        {"decoding": {"memory": "2GiB"}},
+        {"decoding": {"timeout": "1m"}},
+        {"spool": {"minimum_free": "1GiB"}},
+        {"destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 104, "workers": 1}]},
+    ],
+    ids=str,
+)
+def test_whatever_a_delivery_is_made_with_makes_it_anew_when_it_changes(change: dict[str, object]):
+    before: dict[str, object] = {
+        "environment": "test",
+        "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 104}],
+    }
+
+    def depends_on(values: dict[str, object]) -> str:
+        configuration = Configuration.model_validate(values)
+        return calling_depends_on(configuration)(configuration.destinations[0])
+
+    assert depends_on(before) == depends_on({**before, "settle_after": "2m"})
+    assert depends_on(before) != depends_on({**before, **change})
