@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from kuva_gateway.config import archive, delivery, model, units
+from kuva_gateway.config import archive, delivery, kinds, model, units
 from kuva_gateway.config.changes import NEEDS_RESTART
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,9 +59,9 @@ mapping        ``{key: value}``, or a line ``key: value`` for each
 =============  =========================================================================================================
 """
 TITLES: Mapping[Any, str] = {
-    units.Duration: "duration", units.Size: "size", units.Share: "share", model.AeTitle: "AE title", model.Oid: "OID",
-    model.Name: "name", model.Port: "port (1 to 65535)", model.RetrySchedule: "schedule",
-    model.Rules: "mapping of rule ids to severities", archive.Uid: "UID", archive.CodePattern: "pattern of codes",
+    units.Duration: "duration", units.Size: "size", units.Share: "share", kinds.AeTitle: "AE title", kinds.Oid: "OID",
+    kinds.Name: "name", kinds.Port: "port (1 to 65535)", kinds.RetrySchedule: "schedule",
+    kinds.Rules: "mapping of rule ids to severities", archive.Uid: "UID", archive.CodePattern: "pattern of codes",
     archive.Modality: "modality", delivery.Window: "hours", delivery.Statuses: "mapping of statuses to judgements",
     Path: "path", str: "text", int: "number", bool: "true or false",
 }  # fmt: skip

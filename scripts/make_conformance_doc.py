@@ -160,7 +160,8 @@ def associations() -> str:
 
 
 def _defaults() -> tuple[int, int]:
-    from kuva_gateway.config.model import Destination, PeerLimits
+    from kuva_gateway.config.model import Destination
+    from kuva_gateway.config.peer import PeerLimits
 
     return PeerLimits().associations, Destination.model_fields["workers"].default
 

@@ -80,7 +80,7 @@ def check(invocation: Invocation, paths: tuple[Path, ...], peer: str) -> int:
 
 
 def _facts(invocation: Invocation, found: _Found, peer: str) -> tuple[StudyFacts, ...]:
-    from kuva_gateway.config.model import IMPORTED
+    from kuva_gateway.config.kinds import IMPORTED
     from kuva_gateway.parts import content_classes, make_parties_of, practice
     from kuva_gateway.validation.files import FileInstance, facts_from_files
     from kuva_gateway.validation.parties import with_authorizations

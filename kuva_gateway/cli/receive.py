@@ -10,7 +10,7 @@ import click
 
 from kuva_gateway.cli.invocation import Command, Invocation, pass_invocation
 from kuva_gateway.cli.output import emit_json, progress, say
-from kuva_gateway.config.model import IMPORTED
+from kuva_gateway.config.kinds import IMPORTED
 from kuva_gateway.errors import GatewayError
 
 

@@ -19,8 +19,8 @@ from typing import Annotated, Final, TypeVar
 from pydantic import AfterValidator, Field, field_validator
 
 from kuva_gateway.config.archive import CodePattern
+from kuva_gateway.config.kinds import Section
 from kuva_gateway.config.load import read, validate
-from kuva_gateway.config.model import Section
 
 T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")

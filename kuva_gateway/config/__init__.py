@@ -1,6 +1,7 @@
 """The gateway's configuration: one YAML file, checked as a whole, every fault named with its line.
 
-``model`` has the keys with their defaults, ``units`` the way durations and sizes are written, ``load`` the reading.
+``model`` has the keys with their defaults, ``peer`` those of one peer, ``kinds`` what their values may be, ``units``
+how durations and sizes are written, ``load`` the reading.
 ``conf/kuva-gateway.yaml`` documents every key; a test keeps it equal to the defaults.
 """
 
@@ -11,10 +12,10 @@ from kuva_gateway.config.model import (
     Documents,
     Limits,
     Listen,
-    Peer,
     Timers,
     Tls,
 )
+from kuva_gateway.config.peer import Peer
 
 __all__ = [
     "Configuration",

@@ -5,79 +5,25 @@ The models are frozen: a changed configuration is a new object. Durations are se
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kuva_gateway.config.archive import Archive, Uid
 from kuva_gateway.config.delivery import Filter, Statuses, Window
+from kuva_gateway.config.kinds import (
+    AeTitle,
+    Name,
+    Port,
+    RetrySchedule,
+    Rules,
+    Section,
+    Severity,
+)
+from kuva_gateway.config.peer import Peer
 from kuva_gateway.config.units import Duration, Share, Size
-
-Service = Literal["echo", "store", "find", "move", "get", "commit", "reject"]
-Severity = Literal["refuse", "hold", "warning", "info", "off"]
-
-IMPORTED = "import"
-"""Under this peer's name ``kuva-gateway receive`` takes files, unless it is told another one."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_SCHEDULE = re.compile(r"\d+x\d+(ms|s|m|h|d)(,\d+x\d+(ms|s|m|h|d))*")
-_OID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
-_RULE_ID = re.compile(r"[A-Z]{2,3}-\d{2}")
-
-
-def _ae_title(value: str) -> str:
-    """PS3.5 6.2 (AE): at most 16 characters of the default repertoire, no backslash, no control, not only spaces."""
-    title = value.strip(" ")
-    if not 1 <= len(title) <= 16 or "\\" in title or not all(" " <= c <= "~" for c in title):
-        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
-    return title
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("a name has 1 to 32 of a-z, 0-9, - and _, and starts with a letter or digit")
-    return value
-
-
-def _off_is_a_word(value: Any) -> Any:
-    """YAML 1.1 reads an unquoted ``off`` as false; here it is a severity."""
-    return "off" if value is False else value
-
-
-def _rule_id(value: str) -> str:
-    if not _RULE_ID.fullmatch(value):
-        raise ValueError("this is no rule id (they look like PID-01)")
-    return value
-
-
-def _schedule(value: str) -> str:
-    if not _SCHEDULE.fullmatch(value.replace(" ", "")):
-        raise ValueError("expected steps such as 5x1m,12x5m,48x1h (how often x how long)")
-    return value.replace(" ", "")
-
-
-def _oid(value: str) -> str:
-    if len(value) > 64 or not _OID.fullmatch(value):
-        raise ValueError("this is no OID")
-    return value
-
-
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-Oid = Annotated[str, AfterValidator(_oid)]
-Name = Annotated[str, AfterValidator(_name)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-RetrySchedule = Annotated[str, AfterValidator(_schedule)]
-Rules = dict[Annotated[str, AfterValidator(_rule_id)], Annotated[Severity, BeforeValidator(_off_is_a_word)]]
-
-
-class Section(BaseModel):
-    """A mapping in the file: unknown keys are faults, values do not change after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Listen(Section):
@@ -142,39 +88,6 @@ class SpoolSection(Section):
 
     durability: Literal["auto", "strict"] = "auto"
     minimum_free: Size = 5 * 2**30
-
-
-class PeerLimits(Section):
-    """How much one peer may use."""
-
-    associations: Annotated[int, Field(ge=1)] = 20
-
-
-class Peer(Section):
-    """A remote AE that may associate with the gateway, and what it may do (default: nothing)."""
-
-    name: Name
-    ae_title: AeTitle
-    host: str | None = None
-    port: Port | None = None
-    allow: frozenset[Service] = frozenset()
-    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
-    require_tls: bool = False
-    certificate_subject: str | None = None
-    producer: str | None = None
-    register_keeper: str | None = None
-    issuer_of_patient_id: Oid | None = None
-    issuer_of_accession_number: Oid | None = None
-    rules: Rules = {}
-    code_mapping: Path | None = None
-    as_received: bool = False
-    decompress: bool = False
-    limits: PeerLimits = PeerLimits()
-    commit_when: Literal["stored", "archived"] = "stored"
-    urgent: bool = False
-    forward_rejections: bool = False
-    commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
-    commit_give_up_after: Duration = 7 * 86400.0
 
 
 class Destination(Section):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.config.model import IMPORTED
+from kuva_gateway.config.kinds import IMPORTED
 from kuva_gateway.errors import ConfigurationError, NotFoundError, Problem
 from kuva_gateway.parts.calling import client_tls, server_tls
 from kuva_gateway.parts.judging import code_mapping, content_classes

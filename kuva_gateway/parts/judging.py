@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kuva_gateway.config import Configuration
-from kuva_gateway.config.model import IMPORTED
+from kuva_gateway.config.kinds import IMPORTED
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.dicom.uids import is_valid_uid
 

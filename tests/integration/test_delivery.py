@@ -11,7 +11,7 @@ import pytest
 
 from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.records import FindingRecord
-from kuva_gateway.config.model import Peer
+from kuva_gateway.config import Peer
 from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from kuva_gateway.forward.deliver import deliver

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from kuva_gateway.catalog import entries
+from kuva_gateway.config import Peer
 from kuva_gateway.config.delivery import Hours
-from kuva_gateway.config.model import Peer
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.queue.runner import LOOK_EVERY, LaneWorkers
 from kuva_gateway.queue.window import Window

@@ -16,7 +16,7 @@ import yaml
 
 from kuva_gateway.cli.main import commands
 from kuva_gateway.cli.studies import STATES
-from kuva_gateway.config.model import Configuration, Destination, Peer
+from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.dicom import statuses
 from kuva_gateway.monitoring.families import FAMILIES, full_name
 from kuva_gateway.network.timers import Timers

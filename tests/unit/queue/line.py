@@ -21,7 +21,7 @@ from kuva_gateway.catalog import entries, studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
 from kuva_gateway.catalog.records import FindingRecord, StudyView
-from kuva_gateway.config.model import Configuration, Destination, Peer
+from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom import syntaxes, uids
 from kuva_gateway.network.timers import Limits, Timers

@@ -1,0 +1,45 @@
+"""What an operator writes about one peer: who it is, where it is, what it may do, and how much of it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kuva_gateway.config.kinds import AeTitle, Name, Oid, Port, RetrySchedule, Rules, Section, Service
+from kuva_gateway.config.units import Duration
+
+
+class PeerLimits(Section):
+    """How much one peer may use."""
+
+    associations: Annotated[int, Field(ge=1)] = 20
+
+
+class Peer(Section):
+    """A remote AE that may associate with the gateway, and what it may do (default: nothing)."""
+
+    name: Name
+    ae_title: AeTitle
+    host: str | None = None
+    port: Port | None = None
+    allow: frozenset[Service] = frozenset()
+    networks: tuple[IPv4Network | IPv6Network, ...] | None = None
+    require_tls: bool = False
+    certificate_subject: str | None = None
+    producer: str | None = None
+    register_keeper: str | None = None
+    issuer_of_patient_id: Oid | None = None
+    issuer_of_accession_number: Oid | None = None
+    rules: Rules = {}
+    code_mapping: Path | None = None
+    as_received: bool = False
+    decompress: bool = False
+    limits: PeerLimits = PeerLimits()
+    commit_when: Literal["stored", "archived"] = "stored"
+    urgent: bool = False
+    forward_rejections: bool = False
+    commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
+    commit_give_up_after: Duration = 7 * 86400.0
