@@ -106,6 +106,10 @@ class Delivering:
             "succession": Tick(call=self._follow, every=QUEUE_EVERY),
         }
 
+    def standstill(self) -> float:
+        """For how many seconds a worker has neither waited nor got on; to be asked every second or so."""
+        return self._runner.standstill()
+
     def start(self) -> None:
         """Ask about what was not committed, and begin to deliver."""
         self._commitments.start(self._lanes)

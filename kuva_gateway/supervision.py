@@ -16,7 +16,10 @@ from kuva_gateway.monitoring.monitoring import Watched
 
 SLOW = 300.0
 """Seconds that one round of what works with the catalog may take: a slow disk, a database that fails over."""
-_TICKS = {"admission": "judging", "queue": "delivering"}
+STANDSTILL = 3600.0
+"""Seconds for which a delivery may write and hear nothing: its waits on network and decoders are shorter."""
+DELIVERING = "delivering"
+_TICKS = {"admission": "judging", "queue": DELIVERING}
 """Ticks that must go round, and what they are called."""
 
 
@@ -49,8 +52,12 @@ class Supervision:
     def went_round(self, tick: str) -> None:
         """A tick went round, and so did what calls it."""
         self.pulse.beat("the clock")
-        if tick in _TICKS:
+        if tick in _TICKS and not (_TICKS[tick] == DELIVERING and self._delivery_stands_still()):
             self.pulse.beat(_TICKS[tick], patience=SLOW)
+
+    def _delivery_stands_still(self) -> bool:
+        delivering = None if self._watched is None else self._watched.delivering()
+        return delivering is not None and delivering.standstill() > STANDSTILL
 
     def ready(self) -> None:
         """Ports are open and the catalog is migrated, or away."""

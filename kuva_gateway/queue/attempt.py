@@ -78,6 +78,7 @@ class Attempt:
     stored: int = 0
     _association: RequestorAssociation | None = None
     _refuses_all: Outcome | None = None
+    _steps: int = 0
     _lost: threading.Event = field(default_factory=threading.Event)
     _renewed_at: datetime = field(init=False)
 
@@ -147,6 +148,12 @@ class Attempt:
         if not entries.renew(self.tools.catalog, self.entry.id, self.entry.owner, now + self.tools.lease):
             self._lost.set()
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Another value whenever it gets on: what was answered or waited for, and bytes written on the association."""
+        association = self._association
+        return self._steps, 0 if association is None else association.sent
+
     def abort(self) -> None:
         """End what is under way at once; for a daemon whose time to stop is over."""
         self._lost.set()
@@ -198,6 +205,7 @@ class Attempt:
         return self.lane.window is not None and self.lane.window.wait(self.tools.now()) is not None
 
     def _note(self, instance: Sendable, found: Outcome) -> None:
+        self._steps += 1
         self.warnings += found.kind is Kind.WARNING
         self.stored += found.stored
         self._count(found)
@@ -292,6 +300,7 @@ class Attempt:
     def _persist(self, write: Callable[[], None]) -> bool:
         """Write, however long the catalog is away (a stopping daemon leaves it to the lease); False: it refused."""
         while True:
+            self._steps += 1
             try:
                 write()
                 return True

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from kuva_gateway.catalog import entries
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.attempt import Attempt, Tools
+from kuva_gateway.queue.hand import Hand
 from kuva_gateway.queue.lane import Lane
 from kuva_gateway.queue.window import CLOSED
 from kuva_gateway.validation.findings import Language
@@ -75,6 +76,10 @@ class Runner:
         for workers in list(self._lanes.values()):
             workers.tick()
 
+    def standstill(self) -> float:
+        """For how many seconds the worker that has stood still the longest has; to be called every second or so."""
+        return max((workers.standstill() for workers in list(self._lanes.values())), default=0.0)
+
     def stop(self, timeout: float | None = None) -> None:
         """Finish the instances in hand, give back their entries, and end the threads.
 
@@ -103,9 +108,10 @@ class LaneWorkers:
         self._opens: datetime | None = None  # when its hours begin, while they are over
         self._turns = itertools.count(1)
         self._in_hand: dict[str, Attempt] = {}  # by the owner of the lease, which is one attempt's alone
+        self._hands = [Hand() for _ in range(lane.workers)]
         self._threads = [
-            threading.Thread(target=self._run, name=f"deliver {lane.name} {number}")
-            for number in range(1, lane.workers + 1)
+            threading.Thread(target=self._run, args=(hand,), name=f"deliver {lane.name} {number}")
+            for number, hand in enumerate(self._hands, start=1)
         ]
 
     def start(self) -> None:
@@ -152,11 +158,17 @@ class LaneWorkers:
             except CatalogUnavailableError as error:
                 self._tools.log.warning("a lease waits for the catalog", entry=attempt.entry.id, why=str(error))
 
-    def _run(self) -> None:
+    def standstill(self) -> float:
+        """For how long the worker that has stood still the longest has: neither waited nor got on."""
+        now = time.monotonic()
+        return 0.0 if self._tools.stopping.is_set() else max(hand.still(now) for hand in self._hands)
+
+    def _run(self, hand: Hand) -> None:
         while not self._tools.stopping.is_set():
             seen = self._wakes
+            hand.turns += 1
             try:
-                pause = self._look()
+                pause = self._look(hand)
             except CatalogUnavailableError as error:
                 self._tools.log.warning("delivery waits for the catalog", destination=self._lane.name, why=str(error))
                 pause = CATALOG_PAUSE
@@ -164,9 +176,10 @@ class LaneWorkers:
                 self._tools.log.error("a worker failed", destination=self._lane.name, exc_info=True)
                 pause = CATALOG_PAUSE
             if pause:
-                self._wait(seen, pause)
+                with hand.waiting():
+                    self._wait(seen, pause)
 
-    def _look(self) -> float:
+    def _look(self, hand: Hand | None = None) -> float:
         """Deliver one entry, if one is due and the destination can be called; seconds until there is reason to look."""
         if closed := self._closed():
             return closed
@@ -182,12 +195,14 @@ class LaneWorkers:
         entry = entries.claim(tools.catalog, self._lane.name, tools.now(), tools.lease, owner, oldest_first=fair)
         if entry is None:
             return self._until_due()
-        attempt = Attempt(tools, self._lane, entry)
+        hand = hand or Hand()
+        attempt = hand.attempt = Attempt(tools, self._lane, entry)
         with self._changed:
             self._in_hand[owner] = attempt
         try:
             attempt.run()
         finally:
+            hand.attempt = None
             with self._changed:
                 del self._in_hand[owner]
         return 0.0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -580,3 +581,31 @@ def test_an_image_that_cannot_be_decoded_is_held_with_its_syntax_and_the_reason_
     assert (finding["rule"], finding["severity"]) == ("TS-01", "hold")
     assert "1.2.840.10008.1.2.4.70" in finding["message"]
     assert "there are no compressed pixels in it" in finding["message"]
+
+
+def test_a_worker_that_a_disk_does_not_let_go_on_stands_still_and_one_that_waits_does_not(
+    way: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung, free = threading.Event(), threading.Event()
+    usual = way.spool.open_instance
+
+    def open_instance(digest: str) -> BinaryIO:
+        hung.set()
+        free.wait()
+        return usual(digest)
+
+    monkeypatch.setattr(way.spool, "open_instance", open_instance)
+    with running() as archive:
+        way.start(destination(archive.port))
+        runner = way.runner
+        assert runner is not None
+        assert runner.standstill() == 0
+        sent = way.receive(2)
+        way.accept()
+        assert hung.wait(20)
+        wait_until(lambda: runner.standstill() > 0.2, what="the worker to stand still")
+        free.set()
+        way.wait_for(sent.uid, "archived")
+        wait_until(lambda: runner.standstill() == 0, what="the worker to wait for more")
+        way.stop()
+    assert runner.standstill() == 0, "who is asked to stop is not watched"
