@@ -13,9 +13,9 @@ from kuva_gateway.config.model import (
     Limits,
     Listen,
     Timers,
-    Tls,
 )
 from kuva_gateway.config.peer import Peer
+from kuva_gateway.config.tls import Tls
 
 __all__ = [
     "Configuration",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from kuva_gateway.config.archive import Archive, Uid
 from kuva_gateway.config.delivery import Filter, Statuses, Window
@@ -23,6 +23,7 @@ from kuva_gateway.config.kinds import (
     Severity,
 )
 from kuva_gateway.config.peer import Peer
+from kuva_gateway.config.tls import Tls
 from kuva_gateway.config.units import Duration, Share, Size
 
 
@@ -32,21 +33,6 @@ class Listen(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] | None = 11112
     processes: Annotated[int, Field(ge=0, le=64)] | None = None
-
-
-class Tls(Section):
-    """Where peers reach the gateway with TLS, and the certificates for both directions."""
-
-    port: Port | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    ca: Path | None = None
-
-    @model_validator(mode="after")
-    def _port_needs_certificate(self) -> Tls:
-        if self.port is not None and (self.certificate is None or self.key is None):
-            raise ValueError("a TLS port needs certificate and key")
-        return self
 
 
 class Timers(Section):

@@ -168,7 +168,7 @@ class TlsTransport(Transport):
             except ssl.SSLWantWriteError:
                 self._wait(select.POLLOUT, allowance)
             except ssl.SSLError as error:
-                raise TlsFailed(f"TLS handshake failed: {error.reason or type(error).__name__}") from None
+                raise TlsFailed(f"TLS handshake failed: {_reason(error)}") from None
             except OSError as error:
                 raise TlsFailed(f"TLS handshake failed: {error.strerror or type(error).__name__}") from None
 
@@ -232,6 +232,12 @@ def _poll(connection: socket.socket, events: int, seconds: float) -> list[tuple[
     poll = select.poll()
     poll.register(connection, events)
     return poll.poll(ceil(seconds * 1000))
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's word, and what it found wrong with a certificate."""
+    word = error.reason or type(error).__name__
+    return f"{word}: {error.verify_message}" if isinstance(error, ssl.SSLCertVerificationError) else word
 
 
 def _lost(allowance: Allowance, error: OSError) -> ConnectionLost:

@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
+from kuva_gateway.parts.calling import caller_tls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,20 +48,11 @@ def audit_writer(configuration: Configuration, log: Any) -> AuditWriter:
 def audit_collector(configuration: Configuration, log: Any) -> Collector | None:
     """Who the trail is delivered to, None: nobody; raises TlsFilesError."""
     from kuva_gateway.audit.collector import Address, Collector
-    from kuva_gateway.network import tls
 
     own = configuration.audit.collector
     if own is None:
         return None
-    files = configuration.tls
-    context = None
-    if own.transport == "tls":
-        ca = own.ca or files.ca
-        context = tls.client_context(
-            None if ca is None else configuration.path(ca),
-            None if files.certificate is None else configuration.path(files.certificate),
-            None if files.key is None else configuration.path(files.key),
-        )
+    context = caller_tls(configuration, own.ca) if own.transport == "tls" else None
     address = Address(host=own.host, port=own.port, transport=own.transport, tls=context)
     return Collector(audit_folder(configuration), address, log=log)
 

@@ -13,6 +13,7 @@ from kuva_gateway.parts.outside import outside_files
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
     from kuva_gateway.config import Destination, Peer
     from kuva_gateway.forward.call import Call, Upstream
@@ -59,21 +60,31 @@ def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
         configuration.path(own.certificate),
         configuration.path(own.key),
         None if own.ca is None else configuration.path(own.ca),
+        profile=own.profile,
+        revocation=[configuration.path(path) for path in own.revocation],
     )
 
 
 def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The TLS context for calling others, None when none of them uses TLS; raises TlsFilesError."""
-    from kuva_gateway.network import tls
-
     called = any(peer.require_tls and peer.host is not None for peer in configuration.peers)
     if not (called or any(destination.tls for destination in configuration.destinations)):
         return None
+    return caller_tls(configuration)
+
+
+def caller_tls(configuration: Configuration, ca: Path | None = None) -> ssl.SSLContext:
+    """The TLS context for a call; ``ca`` stands for tls.ca and has no revocation lists; raises TlsFilesError."""
+    from kuva_gateway.network import tls
+
     own = configuration.tls
+    trusted = ca or own.ca
     return tls.client_context(
-        None if own.ca is None else configuration.path(own.ca),
+        None if trusted is None else configuration.path(trusted),
         None if own.certificate is None else configuration.path(own.certificate),
         None if own.key is None else configuration.path(own.key),
+        profile=own.profile,
+        revocation=[configuration.path(path) for path in own.revocation] if ca in (None, own.ca) else (),
     )
 
 
@@ -92,6 +103,7 @@ def calling_depends_on(configuration: Configuration) -> Callable[[Destination], 
     )
     keepers = sorted((peer.name, peer.register_keeper) for peer in configuration.peers if peer.register_keeper)
     files = sorted(one for one in outside_files(configuration).items() if one[0].startswith("tls."))
+    files.append(("tls.profile", configuration.tls.profile))
 
     def depends(destination: Destination) -> str:
         secured = files if destination.tls else None

@@ -16,6 +16,7 @@ def outside_files(configuration: Configuration) -> Mapping[str, str]:
         "tls.certificate": tls.certificate,
         "tls.key": tls.key,
         "tls.ca": tls.ca,
+        **{f"tls.revocation[{number}]": path for number, path in enumerate(tls.revocation)},
         "archive.content_classes": configuration.archive.content_classes,
         "audit.collector.ca": None if collector is None else collector.ca,
         **{f"peers.{peer.name}.code_mapping": peer.code_mapping for peer in configuration.peers},
