@@ -18,11 +18,14 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration, Peer
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import DeferredError
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.queue.answering import Answering, Asker
 from kuva_gateway.queue.backoff import Schedule
 from kuva_gateway.queue.notes import Notes
 from kuva_gateway.queue.retention import Retention, Room
 from kuva_gateway.queue.schedule import SHORTEST_TICK, Tick
+from kuva_gateway.quotas import LOOK_EVERY as QUOTAS_EVERY
+from kuva_gateway.quotas import Quotas
 from kuva_gateway.spool.fetched import FetchedFiles
 from kuva_gateway.spool.receipt import Arrival
 from kuva_gateway.spool.spool import Spool
@@ -43,6 +46,8 @@ class Hands:
     """Is everything in the catalog that was acknowledged before?"""
     on_receipt: Callable[[Arrival, Header], None]
     """Told of an instance that is safe in the spool."""
+    usage: Usage
+    """What limited peers have used up."""
 
 
 class Aftercare:
@@ -64,6 +69,7 @@ class Aftercare:
         self._spool = spool
         self._hands = hands
         self._notes = Notes()
+        self._quotas = Quotas(catalog, hands.usage)
         self.answering = Answering(
             catalog,
             spool,
@@ -96,6 +102,7 @@ class Aftercare:
             "reports": Tick(call=self.answering.tick, every=LOOK_EVERY),
             "notes": Tick(call=self._write_notes, every=LOOK_EVERY),
             "retention": Tick(call=self._retain, every=retaining),
+            "quotas": Tick(call=lambda: self._quotas.look(self._configuration), every=QUOTAS_EVERY),
         }
 
     def wake(self) -> None:

@@ -266,6 +266,7 @@ class Daemon:
             remove=self._indexer.remove,
             indexed=self._indexer_passed,
             on_receipt=self._on_receipt,
+            usage=self._reception.usage,
         )
         return Aftercare(self.configuration, catalog, self.spool, hands, now=utc_now, rng=self._rng, log=queue_log)
 

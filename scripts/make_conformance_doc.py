@@ -265,7 +265,7 @@ FILLED: Mapping[str, Callable[[], str]] = {
     "accepted": accepted,
     "syntaxes": order,
     "answers_echo": lambda: answers(("scp/echo.py",), DONE),
-    "answers_store": lambda: answers(("scp/store.py",), DONE),
+    "answers_store": lambda: answers(("scp/store.py", "scp/limits.py"), DONE),
     "answers_fetched": lambda: answers(("scp/fetched_store.py",), DONE),
     "immediate": immediate,
     "answers_commitment": lambda: answers(("scp/commitment.py",), DONE),

@@ -18,6 +18,11 @@ _OLDEST_UNARCHIVED = (
     "SELECT first_arrival FROM studies WHERE state NOT IN ('archived', 'rejected', 'withdrawn', 'removed') "
     "ORDER BY first_arrival LIMIT 1"
 )
+# By an expression, so that SQLite walks what is not archived and not all studies in the order of their peers.
+_UNARCHIVED_BYTES = (
+    "SELECT MIN(peer) AS peer, SUM(bytes) AS bytes FROM studies "
+    "WHERE state NOT IN ('archived', 'rejected', 'withdrawn', 'removed') GROUP BY peer || ''"
+)
 _OLDEST_HELD = "SELECT last_arrival FROM studies WHERE state = 'held' ORDER BY last_arrival LIMIT 1"
 _HELD_BY_RULE = (
     "SELECT f.rule AS rule, COUNT(DISTINCT s.id) AS number FROM studies s "
@@ -98,6 +103,18 @@ def figures(catalog: Catalog, overdue_after: Mapping[str, timedelta]) -> Catalog
             resting={row["name"]: _rest(row) for row in session.rows("SELECT * FROM destinations ORDER BY name")},
             untold=int(session.value("SELECT COUNT(*) FROM to_audit")),
         )
+
+
+def unarchived_bytes(catalog: Catalog) -> dict[str, int]:
+    """Peer -> bytes of its studies that are not archived yet, nor rejected or withdrawn.
+
+    Raises
+    ------
+    CatalogUnavailableError
+        Nobody knows now.
+    """
+    with catalog.read() as session:
+        return {row["peer"]: int(row["bytes"]) for row in session.rows(_UNARCHIVED_BYTES)}
 
 
 def _overdue(session: Session, destination: str, after: timedelta) -> int:

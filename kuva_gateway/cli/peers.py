@@ -28,6 +28,7 @@ def list_(invocation: Invocation) -> None:
             "allow": sorted(peer.allow),
             "networks": None if peer.networks is None else [str(network) for network in peer.networks],
             "require_tls": peer.require_tls,
+            "limits": peer.limits.model_dump(mode="json"),
         }
         for peer in invocation.configuration().peers
     ]

@@ -9,13 +9,22 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kuva_gateway.config.kinds import AeTitle, Name, Oid, Port, RetrySchedule, Rules, Section, Service
-from kuva_gateway.config.units import Duration
+from kuva_gateway.config.units import Duration, Size
 
 
 class PeerLimits(Section):
     """How much one peer may use."""
 
     associations: Annotated[int, Field(ge=1)] = 20
+    instances_per_minute: Annotated[int, Field(ge=1)] | None = None
+    bytes_per_hour: Annotated[Size, Field(ge=1)] | None = None
+    object_size: Annotated[Size, Field(ge=1)] | None = None
+    quota: Annotated[Size, Field(ge=1)] | None = None
+
+    @property
+    def of_instances(self) -> bool:
+        """Whether any of them concerns what is sent."""
+        return (self.instances_per_minute, self.bytes_per_hour, self.object_size, self.quota) != (None,) * 4
 
 
 class Peer(Section):

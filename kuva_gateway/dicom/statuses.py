@@ -45,6 +45,8 @@ RESOURCE_LIMITATION = 0x0213
 DUPLICATE_TRANSACTION = 0x0131
 
 OUT_OF_RESOURCES = 0xA700
+OVER_LIMIT = 0xA710
+"""Out of resources (A7xx) by the limits of a peer, and not of the machine; the last two digits are ours."""
 CANNOT_COUNT_MATCHES = 0xA701
 CANNOT_PERFORM_SUB_OPERATIONS = 0xA702
 MOVE_DESTINATION_UNKNOWN = 0xA801
@@ -79,6 +81,7 @@ _MEANINGS: dict[int, str] = {
     MISTYPED_ARGUMENT: "mistyped argument",
     RESOURCE_LIMITATION: "resource limitation",
     OUT_OF_RESOURCES: "out of resources",
+    OVER_LIMIT: "out of resources: more than this peer may send",
     CANNOT_COUNT_MATCHES: "out of resources: cannot count the matches",
     CANNOT_PERFORM_SUB_OPERATIONS: "out of resources: cannot perform sub-operations",
     0xA770: "duplicate rejection note",

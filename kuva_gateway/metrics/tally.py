@@ -18,7 +18,7 @@ from typing import Literal
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the time to acknowledge in seconds; a last bucket has the rest."""
 STORED, OTHER = "stored", "other"
-RESULTS = (STORED, "0110", "0117", "0122", "0124", "A700", "A771", "A900", "C000", OTHER)
+RESULTS = (STORED, "0110", "0117", "0122", "0124", "A700", "A710", "A771", "A900", "C000", OTHER)
 """What came of an instance: stored, or the DIMSE status that refused it."""
 End = Literal["released", "ended", "lost", "rejected", "tls_failed"]
 LET_IN: tuple[End, ...] = ("released", "ended", "lost")

@@ -66,6 +66,7 @@ INDEX = _alert("IndexBehind", _W, 5, "See whether the database or the disk is sl
 SPOOL_LOW = _alert("SpoolLow", _W, 15, "Make room, or find out why studies are not archived and removed.")
 SPOOL_FULL = _alert("SpoolFull", _C, 1, "Make room now: images are refused with A700 until there is.")
 REFUSES = _alert("RefusesImages", _C, 0, "Look for 'not stored' in the log: disk, spool, processes.")
+LIMITED = _alert("PeerOverLimit", _W, 0, "Find out why it sends so much; else raise peers[].limits.")
 SLOW = _alert("SlowToAcknowledge", _W, 10, "See what keeps the disk busy; compare with kuva-gateway doctor.")
 HELD = _alert("StudyHeldTooLong", _W, 5, "kuva-gateway studies list --state held; do what the findings say.")
 UNARCHIVED = _alert(
@@ -79,10 +80,10 @@ EXPIRED = _alert("CertificateExpiresNow", _C, 5, "Renew the certificate now: wit
 AUDIT = _alert("AuditBehind", _W, 15, "See whether the audit trail can be written and its collector answers.")
 
 ALERTS = (
-    *(DOWN, NOT_READY, RECEIVERS, CATALOG_AWAY, INDEX, SPOOL_LOW, SPOOL_FULL, REFUSES, SLOW, HELD, UNARCHIVED, FAILED),
-    *(RESTS, OVERDUE, EXPIRING, EXPIRED, AUDIT),
+    *(DOWN, NOT_READY, RECEIVERS, CATALOG_AWAY, INDEX, SPOOL_LOW, SPOOL_FULL, REFUSES, LIMITED, SLOW, HELD, UNARCHIVED),
+    *(FAILED, RESTS, OVERDUE, EXPIRING, EXPIRED, AUDIT),
 )
-ONLY_OVER_TIME = frozenset({RECEIVERS.name, REFUSES.name, SLOW.name})
+ONLY_OVER_TIME = frozenset({RECEIVERS.name, REFUSES.name, LIMITED.name, SLOW.name})
 """These compare moments: only Prometheus knows them."""
 
 

@@ -18,8 +18,10 @@ from prometheus_client.registry import Collector
 
 from kuva_gateway import __version__
 from kuva_gateway.catalog.figures import CatalogFigures
+from kuva_gateway.config.peer import PeerLimits
 from kuva_gateway.errors import GatewayError
 from kuva_gateway.metrics.tally import BOUNDS, LET_IN, NOBODY, NOT_LET_IN, PeerCounts, together
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.monitoring.families import FAMILIES, PREFIX
 from kuva_gateway.monitoring.sources import Sources
 from kuva_gateway.queue.alarms import KINDS
@@ -107,6 +109,7 @@ def _receiving(sources: Sources) -> Iterator[Metric]:
     yield _samples("received_instances", _by_result(known, lambda one: one.instances))
     yield _samples("received_bytes", _by_result(known, lambda one: one.bytes))
     yield _acknowledged(known)
+    yield from _limited(sources.limited, reception.usage)
     receivers = reception.receivers
     yield _one("receivers_wanted", receivers.wanted)
     yield _one("receivers_ready", receivers.ready)
@@ -146,6 +149,20 @@ def _acknowledged(counted: Mapping[str, PeerCounts]) -> Metric:
             sums.append(before)
         metric.add_metric((peer,), list(zip(bounds, sums, strict=True)), counts.seconds)
     return metric
+
+
+def _limited(peers: Mapping[str, PeerLimits], usage: Usage) -> Iterator[Metric]:
+    """Of peers whose instances are limited."""
+    found = {}
+    for peer in peers:
+        with usage.of(peer) as meters:
+            found[peer] = meters.read()
+    refused = (((peer, limit), count) for peer, used in found.items() for limit, count in used.refused.items())
+    yield _samples("limited_instances", refused)
+    yield _samples("slowed_seconds", (((peer,), used.slowed) for peer, used in found.items()))
+    quotas = {peer: limits.quota for peer, limits in peers.items() if limits.quota is not None}
+    yield _samples("quota_used_bytes", (((peer,), found[peer].waiting) for peer in quotas))
+    yield _samples("quota_bytes", (((peer,), quota) for peer, quota in quotas.items()))
 
 
 def _resident(pid: int) -> int:

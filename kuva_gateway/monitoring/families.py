@@ -47,6 +47,10 @@ _ALL = (
         "result",
     ),
     _counter("received_bytes", "Bytes of these instances.", "peer", "result"),
+    _counter("limited_instances", "Instances that a limit of their peer kept out, by limit.", "peer", "limit"),
+    _counter("slowed_seconds", "Time that instances had to wait for the limits of their peer.", "peer"),
+    _gauge("quota_used_bytes", "Bytes of a peer with a quota that the archive does not have yet.", "peer"),
+    _gauge("quota_bytes", "How many of these it may have.", "peer"),
     Family(
         name="acknowledge_seconds",
         kind="histogram",

@@ -217,6 +217,7 @@ def _of_configuration(configuration: Configuration) -> dict[str, Any]:
     """What the configuration alone says of the sources."""
     return {
         "peers": tuple(peer.name for peer in configuration.peers),
+        "limited": {peer.name: peer.limits for peer in configuration.peers if peer.limits.of_instances},
         "destinations": tuple(one.name for one in configuration.destinations),
         "upstream": configuration.query.upstream,
         "certificates": lambda: parts.certificates(configuration),

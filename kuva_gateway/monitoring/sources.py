@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kuva_gateway.audit.collector import Collector
+from kuva_gateway.config.peer import PeerLimits
 from kuva_gateway.delivering import Delivering
 from kuva_gateway.monitoring.catalog_view import Seen
 from kuva_gateway.receiving.reception import Reception
@@ -18,6 +19,8 @@ class Sources:
     """What is asked for figures."""
 
     peers: tuple[str, ...]
+    limited: Mapping[str, PeerLimits]
+    """The limits of the peers whose instances have any, by name."""
     destinations: tuple[str, ...]
     upstream: str | None
     """``query.upstream``: the name of the archive that queries are also put to."""

@@ -19,6 +19,7 @@ from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import DeferredError
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import SharedUsage, Usage
 from kuva_gateway.network.census import Census
 from kuva_gateway.network.listening import Listening
 from kuva_gateway.receiving.member import Member
@@ -49,6 +50,7 @@ class Crew:
         self.census = Census(parts.limits(configuration))
         self._changed = threading.Condition()
         self._stopping = False
+        self.shared = SharedUsage()
         self.lost = Tally()
         """Counts the associations that ended with their process."""
         pickled = pickle.dumps(configuration)
@@ -97,6 +99,11 @@ class Crew:
     def tallies(self) -> list[Tally]:
         """What was counted, by whichever process."""
         return [self.lost, *(member.tally for member in self._members)]
+
+    @property
+    def usage(self) -> Usage:
+        """What limited peers have used up."""
+        return self.shared.usage
 
     @property
     def pids(self) -> list[int]:

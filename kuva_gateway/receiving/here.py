@@ -9,6 +9,7 @@ from functools import partial
 from kuva_gateway import log, parts
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.network.acceptor import Acceptor
 from kuva_gateway.receiving.reception import ACCEPTING, Hooks, Passed, Receivers
 from kuva_gateway.receiving.services import listeners
@@ -24,6 +25,7 @@ class Here:
     ) -> None:
         self._audit = parts.audit_writer(configuration, log.get_logger("audit"))
         self._tally = Tally()
+        self._usage = Usage()
         self._serving = Serving(
             configuration,
             spool,
@@ -33,6 +35,7 @@ class Here:
             wait_indexed=hooks.wait_indexed,
             audit=self._audit,
             tally=self._tally,
+            usage=self._usage,
         )
         terms = self._serving.terms
         self._acceptor = Acceptor(
@@ -68,6 +71,11 @@ class Here:
     def tallies(self) -> list[Tally]:
         """What was counted."""
         return [self._tally]
+
+    @property
+    def usage(self) -> Usage:
+        """What limited peers have used up."""
+        return self._usage
 
     def start(self) -> None:
         """Bind the ports and begin."""

@@ -198,7 +198,7 @@ class Member:
         with ours, theirs, give, take:
             give.settimeout(HANDING)
             try:
-                process = _start(theirs, take, self._counts.descriptor)
+                process = _start(theirs, take, self._counts.descriptor, self._crew.shared.descriptor)
             except OSError as error:
                 self._log.error("a receiving process cannot be started", why=error.strerror)
                 self.failed = True
@@ -298,14 +298,14 @@ class Member:
             self._open.discard(number)
 
 
-def _start(channel: socket.socket, handover: socket.socket, tally: int) -> subprocess.Popen[bytes]:
+def _start(channel: socket.socket, handover: socket.socket, tally: int, usage: int) -> subprocess.Popen[bytes]:
     """A new interpreter with this very package, whatever folder it was found in."""
     package = str(Path(kuva_gateway.__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
     for name in systemd.OURS_ALONE:  # the daemon speaks with systemd
         environment.pop(name, None)
-    descriptors = channel.fileno(), handover.fileno(), tally
+    descriptors = channel.fileno(), handover.fileno(), tally, usage
     return subprocess.Popen(
         [sys.executable, "-m", "kuva_gateway.lean", "kuva_gateway.receiving", *map(str, descriptors), str(os.getpid())],
         stdin=subprocess.DEVNULL,

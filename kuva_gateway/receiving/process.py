@@ -22,6 +22,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.dicom.header import Header
 from kuva_gateway.errors import DeferredError, GatewayError
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.network.census import Room
 from kuva_gateway.network.connections import Connections, Terms
 from kuva_gateway.receiving.channel import Channel, read_frame
@@ -68,7 +69,7 @@ class Process:
     """What a receiving process is made of."""
 
     def __init__(
-        self, configuration: Configuration, words: socket.socket, handover: socket.socket, tally: Tally
+        self, configuration: Configuration, words: socket.socket, handover: socket.socket, tally: Tally, usage: Usage
     ) -> None:
         self._handover = handover
         self._channel = channel = Channel(
@@ -95,6 +96,7 @@ class Process:
             wait_indexed=self._wait_indexed,
             audit=self._audit,
             tally=tally,
+            usage=usage,
         )
         self._prepared: tuple[bytes, Configuration, Terms] | None = None
         self._connections = Connections(
@@ -191,8 +193,8 @@ class Process:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``python -m kuva_gateway.receiving CHANNEL HANDOVER TALLY PARENT``: descriptors and the daemon's process id."""
-    channel_fd, handover_fd, tally_fd, parent = (int(argument) for argument in arguments)
+    """``python -m kuva_gateway.receiving CHANNEL HANDOVER TALLY USAGE PARENT``: descriptors, and the daemon's pid."""
+    channel_fd, handover_fd, tally_fd, usage_fd, parent = (int(argument) for argument in arguments)
     die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the daemon decides when it ends
@@ -203,7 +205,7 @@ def main(arguments: Sequence[str]) -> int:
         log.configure(form=configuration.log.format, level=configuration.log.level)
         tally = Tally(tally_fd)
         os.close(tally_fd)
-        Process(configuration, words, handover, tally).run()
+        Process(configuration, words, handover, tally, Usage(usage_fd)).run()
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from kuva_gateway import log
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.lookup import WaitIndexed
 from kuva_gateway.scp.store import OnReceipt
@@ -75,6 +76,10 @@ class Reception(Protocol):
     @property
     def tallies(self) -> list[Tally]:
         """What was counted since the start; see :func:`~kuva_gateway.metrics.tally.together`."""
+
+    @property
+    def usage(self) -> Usage:
+        """What limited peers have used up."""
 
     def start(self) -> None:
         """Bind the ports and begin; OSError when a port cannot be had."""

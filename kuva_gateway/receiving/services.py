@@ -10,6 +10,7 @@ from kuva_gateway import log, parts
 from kuva_gateway.audit.writer import AuditWriter
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.network import Listener
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
 from kuva_gateway.scp.dispatch import Dispatcher
@@ -30,6 +31,7 @@ def make_services(
     lookup: Lookup,
     audit: AuditWriter,
     tally: Tally,
+    usage: Usage,
 ) -> Dispatcher:
     """Policy, C-ECHO, C-STORE, commitment results and requests, queries and retrieval."""
     return Dispatcher(
@@ -44,6 +46,7 @@ def make_services(
         upstream=parts.call_upstream(configuration),
         audit=audit.add,
         tally=tally,
+        usage=usage,
         log=log.get_logger("scp"),
     )
 

@@ -13,6 +13,7 @@ from kuva_gateway import parts
 from kuva_gateway.audit.writer import AuditWriter
 from kuva_gateway.config import Configuration
 from kuva_gateway.metrics.tally import Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.network import Terms
 from kuva_gateway.receiving.services import listeners, make_lookup, make_services
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult
@@ -36,6 +37,7 @@ class Serving:
         wait_indexed: WaitIndexed,
         audit: AuditWriter,
         tally: Tally,
+        usage: Usage,
     ) -> None:
         self._spool = spool
         self._on_receipt = on_receipt
@@ -43,6 +45,7 @@ class Serving:
         self._commitment_requests = commitment_requests
         self._audit = audit
         self._tally = tally
+        self._usage = usage
         self._lookup = make_lookup(configuration, wait_indexed)
         self._lock = threading.Lock()
         self._dispatchers: list[weakref.ref[Dispatcher]] = []
@@ -67,6 +70,7 @@ class Serving:
             self._lookup,
             self._audit,
             self._tally,
+            self._usage,
         )
         with self._lock:
             dispatcher.keep_out(self._kept_out)

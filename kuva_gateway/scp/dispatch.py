@@ -14,6 +14,7 @@ from kuva_gateway.dicom import statuses
 from kuva_gateway.dicom.information_model import MODELS, Service
 from kuva_gateway.log import get_logger
 from kuva_gateway.metrics.tally import NOBODY, Tally
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import (
     C_ECHO_RQ,
@@ -34,6 +35,7 @@ from kuva_gateway.network.records import (
 from kuva_gateway.scp.activity import Activities
 from kuva_gateway.scp.commitment import CommitmentRequests, OnCommitmentResult, answer_report, answer_request
 from kuva_gateway.scp.echo import answer_echo
+from kuva_gateway.scp.limits import Limiter
 from kuva_gateway.scp.lookup import Lookup
 from kuva_gateway.scp.policy import Policy
 from kuva_gateway.scp.refusal import refuse
@@ -82,6 +84,8 @@ class Dispatcher:
         Takes what the audit trail is to be told of; None: there is no trail.
     tally
         Counts what comes; None: nobody looks at the counts.
+    usage
+        What limited peers have used up; None: nobody else counts.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Dispatcher:
         upstream: Upstream | None = None,
         audit: Add | None = None,
         tally: Tally | None = None,
+        usage: Usage | None = None,
         log: Any | None = None,
     ) -> None:
         self._log = log if log is not None else get_logger("scp")
@@ -127,6 +132,11 @@ class Dispatcher:
             activities=self._activities,
             telling=self._telling,
             tally=self._tally,
+            limiter=Limiter(
+                {peer.name: peer.limits for peer in configuration.peers},
+                usage if usage is not None else Usage(),
+                longest=configuration.timers.message / 4,
+            ),
             log=self._log,
         )
 

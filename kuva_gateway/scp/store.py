@@ -21,6 +21,7 @@ from kuva_gateway.network.association import Association
 from kuva_gateway.network.commands import Command
 from kuva_gateway.network.records import AcceptedContext, Response
 from kuva_gateway.scp.activity import Activities, Activity
+from kuva_gateway.scp.limits import Limiter, TooLargeError
 from kuva_gateway.scp.refusal import RefusalLike, refuse
 from kuva_gateway.scp.told import Telling
 from kuva_gateway.spool import Arrival, Incoming, Spool, StorageError
@@ -54,6 +55,7 @@ class Store:
         activities: Activities,
         telling: Telling,
         tally: Tally,
+        limiter: Limiter,
         log: Any,
     ) -> None:
         self.spool = spool
@@ -62,6 +64,7 @@ class Store:
         self.activities = activities
         self.telling = telling
         self.tally = tally
+        self.limiter = limiter
         self.log = log
         self.rejected: frozenset[str] = frozenset()
         """SOP Instance UIDs that a rejection note keeps out (IOC-01)."""
@@ -73,6 +76,9 @@ class Store:
         refused = self._refusal(context, command)
         if refused is not None:
             return self.refuse(activity, refused)
+        over = self.limiter.begin(association.peer)
+        if over is not None:
+            return self._over_limit(activity, over)
         try:
             incoming = self.spool.begin(command.affected_class, command.affected_instance, context.transfer_syntax)
         except DeferredError as error:
@@ -89,6 +95,8 @@ class Store:
 
         Of exceptions that are not the gateway's own only the kind is said: their text may quote what was sent.
         """
+        if isinstance(error, TooLargeError):
+            return self._over_limit(activity, self.limiter.too_large(activity.association.peer), size)
         response = answer_failure(error)
         if not isinstance(error, HeaderError) and not activity.refused[response.status]:
             own = isinstance(error, DeferredError)
@@ -98,6 +106,18 @@ class Store:
                 peer=activity.association.peer,
                 why=str(error) if own else type(error).__name__,
                 code=error.code if isinstance(error, DeferredError) else "",
+            )
+        return self.refuse(activity, response, size)
+
+    def _over_limit(self, activity: Activity, response: Response, size: int = 0) -> Response:
+        """Refuse what the peer's own limits keep out; a line for the first of each association."""
+        if not activity.refused[response.status]:
+            self.log.warning(
+                "a peer is over its limits",
+                association=activity.association.id,
+                peer=activity.association.peer,
+                status=f"{response.status:04X}",
+                why=response.comment,
             )
         return self.refuse(activity, response, size)
 
@@ -142,7 +162,8 @@ class StoreSink:
         self._command = command
         self._incoming = incoming
         self._early: tuple[Header, int] | None = None  # and where its last element claims to end
-        self.write = incoming.write
+        self._largest = store.limiter.largest(activity.association.peer)
+        self.write = incoming.write if self._largest is None else self._write_bounded
         incoming.on_batch = self._scan_early
 
     def finish(self) -> Response:
@@ -151,7 +172,7 @@ class StoreSink:
         header = self._scan()
         refused = self._mismatch(header) or self._broken_rule(header)
         if refused is not None:
-            self._incoming.abandon()
+            self._leave()
             return self._store.refuse(self._activity, refused, self._incoming.size)
         association = self._activity.association
         arrival = self._incoming.commit(association.peer, association.id, self._activity.stored + 1)
@@ -159,16 +180,27 @@ class StoreSink:
         self._store.telling.received(association, self._activity.received.count(header))
         self._store.on_receipt(arrival, header)
         self._store.tally.stored(association.peer, arrival.size, perf_counter_ns() - complete)
+        self._store.limiter.received(association.peer, arrival.size, stored=True)
         return _STORED
 
     def failed(self, error: Exception) -> Response:
         """It could not be received; nothing of it is left, and the peer hears why."""
-        self._incoming.abandon()
+        self._leave()
         return self._store.fail(self._activity, error, self._incoming.size)
 
     def abandon(self) -> None:
         """The peer went away in the middle."""
+        self._leave()
+
+    def _leave(self) -> None:
+        """Keep nothing of it; the peer has sent it all the same."""
         self._incoming.abandon()
+        self._store.limiter.received(self._activity.association.peer, self._incoming.size, stored=False)
+
+    def _write_bounded(self, view: memoryview) -> None:
+        if self._largest is not None and self._incoming.size + len(view) > self._largest:
+            raise TooLargeError("larger than its peer may send")
+        self._incoming.write(view)
 
     def _scan_early(self) -> None:
         """While the sender goes on: what has come mostly has all of the header."""

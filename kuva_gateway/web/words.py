@@ -114,6 +114,10 @@ ALERTS_FI: Final[Mapping[str, tuple[str, str]]] = {
         "Kuvia torjutaan",
         "Etsi lokista 'not stored': levy, vastaanotto, prosessit.",
     ),
+    "KuvaGatewayPeerOverLimit": (
+        "Lähettäjä ylittää rajansa",
+        "Selvitä, miksi se lähettää niin paljon; muuten nosta rajaa (peers[].limits).",
+    ),
     "KuvaGatewaySlowToAcknowledge": (
         "Kuittaukset ovat hitaita",
         "Katso, mikä kuormittaa levyä; vertaa komentoon kuva-gateway doctor.",

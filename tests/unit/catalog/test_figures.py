@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from kuva_gateway.catalog import commitments, destinations, entries
-from kuva_gateway.catalog.figures import CatalogFigures, figures
+from kuva_gateway.catalog import commitments, destinations, entries, studies
+from kuva_gateway.catalog.figures import CatalogFigures, figures, unarchived_bytes
 from tests.unit.catalog.making import ARCHIVE, COPY, MISSING, NOTE, Hospital
 
 HOUR = {"archive": timedelta(hours=1)}
@@ -77,3 +77,13 @@ def test_who_rests_is_told_with_since_when(hospital: Hospital) -> None:
     destinations.rest(hospital.catalog, "archive", began + timedelta(minutes=5), "unreachable", "nobody answers")
     rest = seen(hospital).resting["archive"]
     assert (rest.since, rest.until, rest.code) == (began, began + timedelta(minutes=5), "unreachable")
+
+
+def test_bytes_that_wait_for_the_archive_are_told_by_peer(hospital: Hospital) -> None:
+    assert unarchived_bytes(hospital.catalog) == {}
+    hospital.hold("1.2.1", MISSING)
+    hospital.accept("1.2.2", destinations=(ARCHIVE,))
+    found = seen(hospital)
+    assert sum(unarchived_bytes(hospital.catalog).values()) == found.bytes
+    studies.reject(hospital.catalog, "1.2.1", by="a", reason="b")
+    assert 0 < sum(unarchived_bytes(hospital.catalog).values()) < found.bytes

@@ -13,6 +13,7 @@ import pytest
 
 from kuva_gateway.catalog import commitments, entries, studies
 from kuva_gateway.catalog.database import Catalog
+from kuva_gateway.catalog.figures import unarchived_bytes
 from kuva_gateway.catalog.reconcile import reconcile
 from kuva_gateway.catalog.records import DestinationPlan
 from kuva_gateway.catalog.session import Session
@@ -28,6 +29,7 @@ ASKED: dict[str, Callable[[Catalog], Any]] = {
     "when the next one is due": lambda catalog: entries.next_due(catalog, "archive"),
     "overdue commitments": lambda catalog: commitments.overdue(catalog, "archive", NOW, limit=10),
     "figures": stats,
+    "bytes that wait for the archive": unarchived_bytes,
     "the newest studies": studies.listing,
     "held studies": lambda catalog: studies.listing(catalog, state="held"),
     "studies of a peer": lambda catalog: studies.listing(catalog, peer="ct1"),

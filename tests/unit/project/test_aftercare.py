@@ -17,6 +17,7 @@ from kuva_gateway.aftercare import Aftercare, Hands
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
 from kuva_gateway.errors import NoSpaceError
+from kuva_gateway.metrics.usage import Usage
 from kuva_gateway.spool.awaited import Wanted
 from kuva_gateway.spool.fetched import GRACE, FetchedFiles
 from kuva_gateway.spool.spool import Spool
@@ -34,6 +35,7 @@ def aftercare(folder: Path, peers: list[dict[str, Any]], **changes: Any) -> tupl
         remove=lambda: None,
         indexed=lambda at: True,
         on_receipt=lambda arrival, header: None,
+        usage=Usage(),
     )
     made = Aftercare(
         configuration,

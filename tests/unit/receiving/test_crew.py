@@ -311,3 +311,29 @@ def test_what_one_process_cannot_make_ready_for_changes_none(tmp_path: Path):
         with pytest.raises(DeferredError, match="receiving process 1: TLS certificate"):
             found.prepare(broken)
         assert send(found, 1) == 0
+
+
+def test_what_a_peer_has_used_up_counts_in_every_process_and_is_not_forgotten_with_one(tmp_path: Path):
+    peers = [
+        {"name": "ct1", "ae_title": "CT1", "allow": ["store"], "limits": {"instances_per_minute": 4, "quota": "1GiB"}},
+        {"name": "mr1", "ae_title": "MR1", "allow": ["store"]},
+    ]
+    with crew(tmp_path, peers=peers) as (found, told):
+        with contextlib.ExitStack() as stack:
+            associations = [stack.enter_context(associate(found)) for _ in range(2)]
+            assert [member.load for member in found._members] == [1, 1]
+            for number in range(4):
+                uid = f"1.2.3.{number}"
+                data = encode(image(SOPInstanceUID=uid))
+                assert store(associations[number % 2], data, sop_instance=uid).status == 0
+            data = encode(image(SOPInstanceUID="1.2.3.8"))
+            assert [store(one, data, sop_instance="1.2.3.8").status for one in associations] == [0xA710] * 2
+        for pid in found.pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: told.lost >= 4, timeout=20)
+        assert send(found, 9) == 0xA710
+        assert send(found, 9, calling="MR1") == 0
+        with found.usage.of("ct1") as meters:
+            used = meters.read()
+        assert used.refused["instances_per_minute"] == 3
+        assert used.waiting == sum(arrival.size for arrival, _ in told.receipts if arrival.peer == "ct1")
