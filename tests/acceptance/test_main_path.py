@@ -6,6 +6,7 @@ import json
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.conftest import Pair
 from tests.acceptance.gateway import Gateway
@@ -175,6 +176,34 @@ def test_nothing_that_identifies_a_patient_is_logged(pair: Pair) -> None:
     assert study.uid in said
     assert study.order.hetu not in said
     assert "Esimerkki" not in said
+
+
+def test_the_log_has_a_line_for_each_association_verdict_and_attempt_that_join_by_their_ids(pair: Pair) -> None:
+    gateway, _ = pair
+    study = make_study(kind="ct", series=2, instances=2)
+    gateway.import_documents(study, *BOTH)
+    gateway.send(study)
+    shown = gateway.wait_state(study.uid, "archived")
+    said = [json.loads(line) for line in gateway.said().splitlines() if line.startswith("{")]
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        return [
+            one for one in said if one["event"] == event and study.uid in (one.get("study"), *one.get("studies", ()))
+        ]
+
+    (association,) = lines("association")
+    assert association["association"] > 0
+    assert (association["stored"], association["peer"], association["how"]) == (4, "ct1", "released")
+    verdicts = lines("verdict")
+    assert [(one["revision"], one["passed"], one["instances"]) for one in verdicts[-1:]] == [
+        (shown["revision"], True, 4)
+    ]
+    assert len(verdicts) == len({one["revision"] for one in verdicts}), "one line for each judging"
+    (attempt,) = lines("attempt")
+    (entry,) = shown["entries"]
+    assert (attempt["entry"], attempt["destination"]) == (entry["id"], entry["destination"])
+    assert (attempt["number"], attempt["outcome"], attempt["stored"]) == (entry["attempts"], "delivered", 4)
+    assert all(one["timestamp"] for one in (association, *verdicts, attempt))
 
 
 def test_everything_is_there_after_a_stop_and_a_start(pair: Pair) -> None:
