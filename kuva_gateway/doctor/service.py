@@ -8,7 +8,7 @@ from pathlib import Path
 from kuva_gateway.control import ask
 from kuva_gateway.doctor.findings import Diagnosis, Subject, fault, warning, well
 from kuva_gateway.errors import ConfigurationError, DeferredError
-from kuva_gateway.parts import check_configuration
+from kuva_gateway.parts import check_configuration, missing_decoders
 
 FILES_PER_ASSOCIATION = 3  # its socket, its file, and one for what comes between
 OTHER_FILES = 256  # database, log, destinations, processes
@@ -22,7 +22,7 @@ def configuration(subject: Subject) -> Iterator[Diagnosis]:
         for problem in error.problems:
             yield fault("configuration", str(problem), f"Mend it in {subject.config_path}.")
         return
-    notices = subject.configuration.notices()
+    notices = [*subject.configuration.notices(), *missing_decoders(subject.configuration)]
     for notice in notices:
         yield warning("configuration", notice, f"See the key's comment in {subject.config_path}.")
     if not notices:

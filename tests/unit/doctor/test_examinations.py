@@ -7,12 +7,14 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import socket
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.cli import main
 from kuva_gateway.clinical.codes import CodePeriod
 from kuva_gateway.config import Configuration
+from kuva_gateway.control import ControlServer
 from kuva_gateway.doctor import (
     Diagnosis,
     Level,
@@ -37,10 +40,11 @@ from kuva_gateway.doctor import (
     service,
 )
 from kuva_gateway.lock import StateLock, holder
+from kuva_gateway.parts import checking
 from kuva_gateway.spool import mounts
 from tests.postgresql import PostgresqlServer
 from tests.stand_in import StandIn
-from tests.support import free_port
+from tests.support import ROOT, free_port
 from tests.unit.catalog.making import Clock, Hospital
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -115,6 +119,16 @@ def test_a_sound_configuration_is_well_and_a_broken_one_names_its_faults(tmp_pat
     assert [level for level, _ in says(service.configuration, broken)] == [Level.FAULT, Level.FAULT]
 
 
+def test_what_the_configuration_wants_and_this_machine_does_not_have_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "find_spec", lambda name: None)
+    given = subject(tmp_path, destinations=[{"name": "a", "ae_title": "A", "host": "h", "port": 1, "decompress": True}])
+    ((level, message),) = says(service.configuration, given)
+    assert level is Level.WARNING
+    assert "decoders are not installed" in message
+
+
 def test_a_configuration_that_others_may_write_is_a_fault(tmp_path: Path) -> None:
     given = subject(tmp_path, destinations=[{"name": "a", "ae_title": "A", "host": "h", "port": 1}])
     given.config_path.chmod(0o666)
@@ -126,6 +140,17 @@ def test_a_daemon_that_does_not_run_is_a_warning_and_one_that_does_not_answer_a_
     found = says(service.daemon, subject(tmp_path, daemon=os.getpid()))
     assert found[0][0] is Level.FAULT
     assert str(os.getpid()) in found[0][1]
+
+
+def test_a_daemon_that_answers_is_well(tmp_path: Path) -> None:
+    given = subject(tmp_path, daemon=os.getpid())
+    given.configuration.state_directory.mkdir()
+    control = ControlServer(given.configuration.state_directory / "control.sock", {"live": lambda request: {}})
+    control.start()
+    try:
+        assert says(service.daemon, given)[0] == (Level.WELL, f"runs as process {os.getpid()}")
+    finally:
+        control.stop()
 
 
 def test_too_few_descriptors_are_a_warning(tmp_path: Path) -> None:
@@ -233,6 +258,38 @@ def test_a_slow_fsync_is_a_warning_and_an_unwritable_folder_a_fault(
 )
 def test_the_room_that_is_left_is_measured_by_the_configuration(tmp_path: Path, keys: Any, level: Level) -> None:
     assert says(disk.room, subject(tmp_path, **keys))[0][0] is level
+
+
+def test_a_file_system_on_which_few_files_can_still_be_made_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = os.statvfs(tmp_path)
+    few = SimpleNamespace(
+        f_bavail=usual.f_blocks, f_frsize=usual.f_frsize, f_blocks=usual.f_blocks, f_files=1000, f_favail=49
+    )
+    monkeypatch.setattr(disk.os, "statvfs", lambda path: few)
+    ((room, _), (level, message)) = says(disk.room, subject(tmp_path))
+    assert (room, level) == (Level.WELL, Level.FAULT)
+    assert message.startswith("49 files can still be made on ")
+
+
+def test_a_drop_folder_that_the_gateway_cannot_use_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = subject(tmp_path)
+    folder = given.configuration.path(given.configuration.documents.drop_folder)
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(disk.os, "access", lambda path, mode: path != folder)
+    assert says(disk.drop_folders, given)[0] == (Level.FAULT, f"{folder} cannot be read and written")
+
+
+def test_who_is_not_the_gateways_user_is_told_as_whom_to_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = subject(tmp_path)
+    make_catalog(given).close()
+    monkeypatch.setattr(disk.os, "geteuid", lambda: 54321)
+    (found, _) = list(disk.permissions(given))
+    assert (found.level, found.remedy.split()[:6]) == (
+        Level.WARNING,
+        ["Run", "commands", "as", "that", "user:", "sudo"],
+    )
 
 
 def test_rejected_files_wait_for_somebody(tmp_path: Path) -> None:
@@ -441,6 +498,8 @@ def test_the_command_says_what_to_do_and_its_status_whether_there_is_a_fault(
     found = json.loads(capsys.readouterr().out)
     assert {one["check"] for one in found} >= {"installation", "configuration", "disk", "file system", "ports"}
     assert all(set(one) == {"check", "level", "message", "remedy"} for one in found)
+    page = (ROOT / "docs" / "doctor.rst").read_text(encoding="utf-8")
+    assert {one["check"] for one in found} <= set(re.findall(r"^``([a-z ]+)`` ", page, re.MULTILINE))
     path.write_text("environment: test\nspool: {minimum_free: 1000TiB}\n")
     assert main(arguments) == 1
     printed = capsys.readouterr().out
