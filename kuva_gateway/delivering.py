@@ -218,7 +218,7 @@ class Delivering:
                 self._catalog,
                 destination,
                 ae_title=configuration.ae_title,
-                tls=tls,
+                tls=tls(destination),
                 zone=ZoneInfo(configuration.timezone),
                 timers=parts.timers(configuration),
                 limits=parts.limits(configuration),

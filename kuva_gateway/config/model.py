@@ -23,7 +23,7 @@ from kuva_gateway.config.kinds import (
     Severity,
 )
 from kuva_gateway.config.peer import Peer
-from kuva_gateway.config.tls import Tls
+from kuva_gateway.config.tls import CertificateNames, Tls
 from kuva_gateway.config.units import Duration, Share, Size
 
 
@@ -86,6 +86,7 @@ class Destination(Section):
     calling_ae_title: AeTitle | None = None
     calling_ae_titles: dict[str, AeTitle] = {}
     tls: bool = False
+    certificate_names: CertificateNames = ()
     required: bool = True
     storage_commitment: bool = True
     commitment_wait: Duration = 2.0

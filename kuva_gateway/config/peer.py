@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kuva_gateway.config.kinds import AeTitle, Name, Oid, Port, RetrySchedule, Rules, Section, Service
+from kuva_gateway.config.tls import CertificateNames
 from kuva_gateway.config.units import Duration, Size
 
 
@@ -38,6 +39,8 @@ class Peer(Section):
     networks: tuple[IPv4Network | IPv6Network, ...] | None = None
     require_tls: bool = False
     certificate_subject: str | None = None
+    certificate_names: CertificateNames = ()
+    tls: bool | None = None
     producer: str | None = None
     register_keeper: str | None = None
     issuer_of_patient_id: Oid | None = None
@@ -52,3 +55,8 @@ class Peer(Section):
     forward_rejections: bool = False
     commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
     commit_give_up_after: Duration = 7 * 86400.0
+
+    @property
+    def called_with_tls(self) -> bool:
+        """Whether we call it with TLS."""
+        return self.require_tls if self.tls is None else self.tls

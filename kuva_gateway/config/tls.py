@@ -39,6 +39,10 @@ CertificateName = Annotated[str, AfterValidator(_certificate_name)]
 """A name as a certificate carries it, whole: no pattern."""
 
 
+CertificateNames = Annotated[tuple[CertificateName, ...], BeforeValidator(_one_or_many)]
+"""Of which a certificate must carry one."""
+
+
 class Tls(Section):
     """Where peers reach the gateway with TLS, and the certificates for both directions."""
 

@@ -32,6 +32,8 @@ class Call:
     called_ae: str
     calling_ae: str
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    certificate_names: frozenset[str] = frozenset()
+    """Of which the destination's certificate must carry one, instead of ``host``."""
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
     judgements: Judgements = field(default_factory=Judgements)
@@ -62,6 +64,7 @@ class Call:
                 calling_ae=self.calling_ae,
                 tls=self.tls,
                 server_hostname=self.host if self.tls else None,
+                certificate_names=self.certificate_names if self.tls else frozenset(),
             ),
             [
                 ProposedContext(id=2 * place + 1, abstract_syntax=abstract, transfer_syntaxes=transfer)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kuva_gateway.network.shown import PeerCertificate
+
 if TYPE_CHECKING:
     from kuva_gateway.network.association import Association
 
@@ -67,7 +69,7 @@ class AssociationRequest:
     called_ae: str
     address: str
     tls: bool = False
-    certificate_subject: str | None = None
+    certificate: PeerCertificate | None = None
     contexts: tuple[ProposedContext, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     extended: Mapping[str, bytes] = field(default_factory=dict)
@@ -76,6 +78,11 @@ class AssociationRequest:
     implementation_class_uid: str = ""
     implementation_version: str = ""
     maximum_length: int = 0
+
+    @property
+    def certificate_subject(self) -> str | None:
+        """The subject of the certificate that was shown."""
+        return None if self.certificate is None else self.certificate.subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +201,8 @@ class Target:
     calling_ae: str
     tls: ssl.SSLContext | None = None
     server_hostname: str | None = None
+    certificate_names: frozenset[str] = frozenset()
+    """Of which the certificate that it shows must carry one; empty: whatever the context checks is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

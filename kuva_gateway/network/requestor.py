@@ -225,10 +225,21 @@ def _open(target: Target, timers: Timers, opening: Opening) -> Transport:
     try:
         opening.watch(wrapped)
         transport.handshake(Allowance("handshake", timers.handshake))
+        _check_names(target, transport)
     except BaseException:
         transport.close()
         raise
     return transport
+
+
+def _check_names(target: Target, transport: TlsTransport) -> None:
+    """Before anything is said: is it the one that is meant?"""
+    if not target.certificate_names:
+        return
+    shown = transport.certificate()
+    if shown is None or not shown.names & target.certificate_names:
+        names = ", ".join(sorted(shown.names)) if shown is not None else ""
+        raise TlsFailed(f"the certificate is not the one that {target.called_ae} must show: {names[:200] or 'no name'}")
 
 
 def _connect(target: Target, allowance: Allowance, opening: Opening) -> socket.socket:

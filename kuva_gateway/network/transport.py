@@ -13,10 +13,10 @@ import socket
 import ssl
 import struct
 from math import ceil
-from typing import Any
 
 from kuva_gateway.network.allowance import Allowance
 from kuva_gateway.network.errors import ConnectionLost, TimedOut, TlsFailed
+from kuva_gateway.network.shown import PeerCertificate, read_shown
 
 _TIMEVAL = struct.Struct("ll")
 KEEPALIVE_IDLE = 60
@@ -211,13 +211,9 @@ class TlsTransport(Transport):
     def readable(self, seconds: float = 0.0) -> bool:
         return self._socket.pending() > 0 or super().readable(seconds)
 
-    def certificate_subject(self) -> str | None:
-        """The peer's certificate's subject, ``commonName=...,organizationName=...``, if one was asked for and shown."""
-        certificate = self._socket.getpeercert()
-        if not certificate:
-            return None
-        names: Any = certificate.get("subject", ())
-        return ",".join(f"{key}={value}" for name in names for key, value in name)
+    def certificate(self) -> PeerCertificate | None:
+        """The peer's certificate, if one was asked for and shown."""
+        return read_shown(self._socket.getpeercert())
 
     def _end_writing(self) -> None:
         with contextlib.suppress(ssl.SSLError, ValueError):

@@ -65,15 +65,22 @@ def server_tls(configuration: Configuration) -> ssl.SSLContext | None:
     )
 
 
-def client_tls(configuration: Configuration) -> ssl.SSLContext | None:
-    """The TLS context for calling others, None when none of them uses TLS; raises TlsFilesError."""
-    called = any(peer.require_tls and peer.host is not None for peer in configuration.peers)
-    if not (called or any(destination.tls for destination in configuration.destinations)):
-        return None
-    return caller_tls(configuration)
+def client_tls(configuration: Configuration) -> Callable[[Destination | Peer], ssl.SSLContext | None]:
+    """The TLS context for calling somebody, made once; None for whom is called without; raises TlsFilesError."""
+    called: list[Destination | Peer] = [one for one in configuration.destinations if one.tls]
+    called += [one for one in configuration.peers if one.called_with_tls and one.host is not None]
+    made = {
+        named: caller_tls(configuration, check_hostname=not named)
+        for named in {bool(one.certificate_names) for one in called}
+    }
+
+    def context(one: Destination | Peer) -> ssl.SSLContext | None:
+        return made[bool(one.certificate_names)] if one in called else None
+
+    return context
 
 
-def caller_tls(configuration: Configuration, ca: Path | None = None) -> ssl.SSLContext:
+def caller_tls(configuration: Configuration, ca: Path | None = None, *, check_hostname: bool = True) -> ssl.SSLContext:
     """The TLS context for a call; ``ca`` stands for tls.ca and has no revocation lists; raises TlsFilesError."""
     from kuva_gateway.network import tls
 
@@ -83,6 +90,7 @@ def caller_tls(configuration: Configuration, ca: Path | None = None) -> ssl.SSLC
         None if trusted is None else configuration.path(trusted),
         None if own.certificate is None else configuration.path(own.certificate),
         None if own.key is None else configuration.path(own.key),
+        check_hostname=check_hostname,
         profile=own.profile,
         revocation=[configuration.path(path) for path in own.revocation] if ca in (None, own.ca) else (),
     )
@@ -114,7 +122,7 @@ def calling_depends_on(configuration: Configuration) -> Callable[[Destination], 
 
 
 def call_peer(configuration: Configuration, peer: Peer) -> Call | None:
-    """How a peer is called, with TLS where it must use that itself; None: nobody knows where it is."""
+    """How a peer is called, with TLS where it is to be; None: nobody knows where it is."""
     from kuva_gateway.forward.call import Call
 
     if peer.host is None or peer.port is None:
@@ -125,10 +133,15 @@ def call_peer(configuration: Configuration, peer: Peer) -> Call | None:
         port=peer.port,
         called_ae=peer.ae_title,
         calling_ae=configuration.ae_title,
-        tls=client_tls(configuration) if peer.require_tls else None,
+        tls=_context(configuration, peer) if peer.called_with_tls else None,
+        certificate_names=frozenset(peer.certificate_names),
         timers=timers(configuration),
         limits=limits(configuration),
     )
+
+
+def _context(configuration: Configuration, one: Destination | Peer) -> ssl.SSLContext:
+    return caller_tls(configuration, check_hostname=not one.certificate_names)
 
 
 def make_callee(configuration: Configuration) -> Callable[[str], Call | None]:
@@ -154,7 +167,8 @@ def call_named(configuration: Configuration, name: str) -> Call | None:
         port=destination.port,
         called_ae=destination.ae_title,
         calling_ae=destination.calling_ae_title or configuration.ae_title,
-        tls=client_tls(configuration) if destination.tls else None,
+        tls=_context(configuration, destination) if destination.tls else None,
+        certificate_names=frozenset(destination.certificate_names),
         timers=timers(configuration),
         limits=limits(configuration),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol
@@ -47,6 +47,8 @@ class DestinationLike(Protocol):
     def calling_ae_titles(self) -> Mapping[str, str]: ...
     @property
     def tls(self) -> bool: ...
+    @property
+    def certificate_names(self) -> Collection[str]: ...
     @property
     def storage_commitment(self) -> bool: ...
     @property
@@ -133,6 +135,7 @@ def make_lane(
         called_ae=destination.ae_title,
         calling_ae=destination.calling_ae_title or ae_title,
         tls=tls if destination.tls else None,
+        certificate_names=frozenset(destination.certificate_names),
         timers=timers,
         limits=limits,
         judgements=Judgements.parse(destination.statuses),

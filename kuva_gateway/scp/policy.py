@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from kuva_gateway.config import Configuration, Destination, Peer
 from kuva_gateway.dicom import syntaxes
@@ -25,6 +25,7 @@ from kuva_gateway.network.records import (
     Rejection,
     Role,
 )
+from kuva_gateway.network.shown import PeerCertificate
 
 ASSOCIATIONS_OF_A_DESTINATION = 20
 """Associations that a destination which is no peer may have open at a time."""
@@ -81,9 +82,7 @@ class Policy:
             return _reject("no peer with this AE title calls from this address")
         if not destinations:
             return _reject("nobody with this calling AE title is configured")
-        if self._offers_tls and not request.tls and any(one.tls for one in destinations):
-            return _reject("this destination is reached with TLS and called without")
-        return Admission(
+        return self._refuse_destinations(request, destinations) or Admission(
             peer=destinations[0].name,
             accept=self._answers(request, frozenset(), reports=True),
             limit=ASSOCIATIONS_OF_A_DESTINATION,
@@ -103,8 +102,9 @@ class Policy:
         refused = None if peer is None else self._refuse_peer(request, peer)
         if refused is not None:
             return refused
-        if self._offers_tls and not request.tls and destination is not None and destination.tls:
-            return _reject("this destination is reached with TLS and called without")
+        refused = None if destination is None else self._refuse_destinations(request, [destination])
+        if refused is not None:
+            return refused
         if not self._fetches():
             return _reject("nothing is being fetched for this AE title", reason=_CALLED_AE)
 
@@ -138,10 +138,20 @@ class Policy:
         """What is wrong with the way in which this peer calls."""
         if peer.require_tls and not request.tls:
             return _reject("this peer must use TLS and does not")
-        if peer.certificate_subject is not None and not _is_subject(
-            request.certificate_subject, peer.certificate_subject
-        ):
+        bound = peer.certificate_subject is not None or peer.certificate_names
+        if bound and not _is_one_of(request.certificate, peer.certificate_subject, peer.certificate_names):
             return _reject("the certificate is not the one that this peer must show")
+        return None
+
+    def _refuse_destinations(self, request: AssociationRequest, called: Sequence[Destination]) -> Rejection | None:
+        """What is wrong with the way in which these, of one AE title, call us; nothing where TLS is not offered."""
+        if not self._offers_tls:
+            return None
+        if not request.tls and any(one.tls for one in called):
+            return _reject("this destination is reached with TLS and called without")
+        names = [name for one in called for name in one.certificate_names]
+        if names and not _is_one_of(request.certificate, None, names):
+            return _reject("the certificate is not the one that this destination must show")
         return None
 
     def _answers(
@@ -222,12 +232,12 @@ def _inside(address: str, peer: Peer) -> bool:
     return any((mapped or found) in network for network in peer.networks)
 
 
-def _is_subject(shown: str | None, wanted: str) -> bool:
-    """Whether a certificate's subject is ``wanted`` as a whole, or has it as its one common name."""
+def _is_one_of(shown: PeerCertificate | None, subject: str | None, names: Collection[str]) -> bool:
+    """Whether a certificate has this subject (as a whole, or as its one common name) or carries one of these names."""
     if shown is None:
         return False
-    names = [part.removeprefix("commonName=") for part in shown.split(",") if part.startswith("commonName=")]
-    return shown == wanted or names == [wanted]
+    by_subject = subject is not None and (shown.subject == subject or f"CN:{subject}" in shown.names)
+    return by_subject or not shown.names.isdisjoint(names)
 
 
 def _reject(why: str, *, reason: int = _CALLING_AE) -> Rejection:

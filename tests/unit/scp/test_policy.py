@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.dicom import syntaxes
 from kuva_gateway.dicom.sop_classes import STORAGE_CLASSES
 from kuva_gateway.network import Admission, Answer, AssociationRequest, ProposedContext, Rejection, Role
+from kuva_gateway.network.shown import PeerCertificate, read_shown
 from kuva_gateway.scp.policy import Policy
 from tests.unit.scp.conftest import COMMITMENT, CONFIGURATION, CT, EXPLICIT, IMPLICIT, MR, PRIVATE, VERIFICATION
 
@@ -108,26 +109,67 @@ def test_a_peer_that_must_use_tls_is_rejected_without() -> None:
     admitted(strict.admit(request(tls=True)))
 
 
+def certificate(*subject: tuple[str, str], names: Sequence[tuple[str, str]] = ()) -> PeerCertificate | None:
+    """As :meth:`ssl.SSLSocket.getpeercert` gives it."""
+    return read_shown({"subject": tuple((pair,) for pair in subject), "subjectAltName": tuple(names)})
+
+
 @pytest.mark.parametrize(
     ("shown", "inside"),
     [
         (None, False),
-        ("commonName=ct1.example", True),
-        ("organizationName=Hospital,commonName=ct1.example", True),
-        ("commonName=ct2.example", False),
-        ("organizationName=ct1.example", False),
-        ("organizationName=x,commonName=ct1.example,commonName=ct2.example", False),
+        (certificate(("commonName", "ct1.example")), True),
+        (certificate(("organizationName", "Hospital"), ("commonName", "ct1.example")), True),
+        (certificate(("commonName", "ct2.example")), False),
+        (certificate(("organizationName", "ct1.example")), False),
+        (
+            certificate(("organizationName", "x"), ("commonName", "ct1.example"), ("commonName", "ct2.example")),
+            False,
+        ),
+        (certificate(("organizationName", "x,commonName=ct1.example")), False),
+        (certificate(("commonName", "ct2.example"), names=[("DNS", "ct1.example")]), False),
     ],
 )
-def test_a_peer_with_a_certificate_subject_must_show_it(shown: str | None, inside: bool) -> None:
+def test_a_peer_with_a_certificate_subject_must_show_it(shown: PeerCertificate | None, inside: bool) -> None:
     strict = peers({"certificate_subject": "ct1.example"})
-    decision = strict.admit(request(tls=shown is not None, certificate_subject=shown))
+    decision = strict.admit(request(tls=shown is not None, certificate=shown))
     assert isinstance(decision, Admission) is inside
 
 
 def test_a_whole_subject_may_be_configured_as_well() -> None:
     whole = "organizationName=Hospital,commonName=ct1.example"
-    admitted(peers({"certificate_subject": whole}).admit(request(tls=True, certificate_subject=whole)))
+    shown = certificate(("organizationName", "Hospital"), ("commonName", "ct1.example"))
+    forged = certificate(("organizationName", "Hospital,commonName=ct1.example"))
+    admitted(peers({"certificate_subject": whole}).admit(request(tls=True, certificate=shown)))
+    assert_rejected(peers({"certificate_subject": whole}).admit(request(tls=True, certificate=forged)))
+
+
+NAMES = ["DNS:CT1.hospital.example", "URI:urn:oid:1.2.246.10.1", "IP:2001:db8::1", "CN:ct1"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "inside"),
+    [
+        (None, False),
+        (certificate(names=[("DNS", "other.example"), ("DNS", "ct1.HOSPITAL.example")]), True),
+        (certificate(names=[("URI", "urn:oid:1.2.246.10.1")]), True),
+        (certificate(names=[("IP Address", "2001:DB8:0:0:0:0:0:1\n")]), True),
+        (certificate(("commonName", "ct1")), True),
+        (certificate(names=[("DNS", "*.hospital.example")]), False),
+        (certificate(names=[("DNS", "ct1")]), False),
+        (certificate(names=[("DNS", "urn:oid:1.2.246.10.1"), ("email", "ct1.hospital.example")]), False),
+        (certificate(("commonName", "ct1.hospital.example")), False),
+        (certificate(("commonName", "ct1"), ("commonName", "ct2")), False),
+        (certificate(("commonName", "DNS:ct1.hospital.example")), False),
+        (certificate(names=[("IP Address", "<invalid>"), ("othername", "<unsupported>")]), False),
+    ],
+)
+def test_a_peer_with_certificate_names_must_show_one_of_them(shown: PeerCertificate | None, inside: bool) -> None:
+    strict = peers({"certificate_names": NAMES})
+    decision = strict.admit(request(tls=shown is not None, certificate=shown))
+    assert isinstance(decision, Admission) is inside
+    either = peers({"certificate_names": ["URI:urn:other"], "certificate_subject": "ct1"})
+    assert isinstance(either.admit(request(tls=True, certificate=certificate(("commonName", "ct1")))), Admission)
 
 
 # -- contexts --------------------------------------------------------------------------------------------------------
@@ -225,6 +267,19 @@ def test_a_destination_with_tls_reports_with_tls_where_the_gateway_offers_it() -
     admitted(policy(destinations=archive).admit(request("ARCHIVE", tls=False)))
 
 
+def test_a_destination_with_certificate_names_reports_under_one_of_them() -> None:
+    archive = [{"name": "archive", "ae_title": "ARCHIVE", "host": "a", "port": 1, "tls": True}]
+    bound = [{**archive[0], "certificate_names": "DNS:archive.example"}]
+    shown = certificate(names=[("DNS", "archive.example")])
+    files = {"port": 2762, "certificate": "c", "key": "k", "ca": "a"}
+    found = policy(destinations=bound, tls=files)
+    admitted(found.admit(request("ARCHIVE", tls=True, certificate=shown)))
+    for other in (None, certificate(("commonName", "archive.example"))):
+        assert_rejected(found.admit(request("ARCHIVE", tls=True, certificate=other)))
+    assert_rejected(found.admit(request("ARCHIVE")))
+    admitted(policy(destinations=archive, tls=files).admit(request("ARCHIVE", tls=True)))
+
+
 def test_a_destination_with_a_wrong_called_title_is_rejected() -> None:
     assert_rejected(policy().admit(request("ARCHIVE", called_ae="SOMEBODY")), reason=7)
 
@@ -292,7 +347,10 @@ def test_under_the_second_title_the_archive_stores_and_nothing_else_while_someth
     [
         ({"networks": ["10.0.0.0/8"]}, {"address": "10.1.2.3"}),
         ({"require_tls": True}, {"tls": True}),
-        ({"require_tls": True, "certificate_subject": "arc"}, {"tls": True, "certificate_subject": "commonName=arc"}),
+        (
+            {"require_tls": True, "certificate_subject": "arc"},
+            {"tls": True, "certificate": PeerCertificate(subject="commonName=arc", names=frozenset({"CN:arc"}))},
+        ),
     ],
 )
 def test_what_a_peer_must_show_it_must_show_under_the_second_title_too(
