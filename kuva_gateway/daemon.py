@@ -114,7 +114,7 @@ class Daemon:
         lock.acquire()
         self._undo.append(("lock", lock.release))
         self._start_audit()
-        for notice in (*configuration.notices(), *parts.missing_decoders(configuration)):
+        for notice in (*parts.notices(configuration),):
             self._log.warning("configuration", notice=notice)
         self.spool = parts.open_spool(configuration)
         self.spool.sweep()

@@ -134,7 +134,7 @@ class Reloading:
             for key, digest in files.items()
             if key not in known and key in self._files and digest != self._files[key]
         ]
-        notices = [*wanted.notices(), *self._take_on(possible)]
+        notices = [*parts.notices(wanted), *self._take_on(possible)]
         self._configuration, self._files = possible, files
         return Reloaded(
             path=str(self._path),

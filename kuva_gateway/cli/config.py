@@ -22,15 +22,15 @@ def config() -> None:
 @pass_invocation
 def check(invocation: Invocation) -> None:
     """Read the whole file and name every fault with its line; exit status 2 if there is one."""
-    from kuva_gateway.parts import check_configuration, missing_decoders
+    from kuva_gateway.parts import check_configuration, notices
 
     configuration = invocation.configuration()
     check_configuration(configuration, invocation.config_path)
-    notices = [*configuration.notices(), *missing_decoders(configuration), *_unlisted(invocation)]
+    found = [*notices(configuration), *_unlisted(invocation)]
     if invocation.json:
-        emit_json({"path": str(invocation.config_path), "notices": notices})
+        emit_json({"path": str(invocation.config_path), "notices": found})
         return
-    for notice in notices:
+    for notice in found:
         say(f"{invocation.config_path}: {notice}")
     click.echo(f"{invocation.config_path}: no faults")
 

@@ -117,6 +117,7 @@ def situation(invocation: Invocation) -> Situation:
         known["audit_backlog"] = known.get("audit_backlog", 0) + parts.audit_undelivered(configuration)
     with contextlib.suppress(OSError, GatewayError):
         known["certificates"] = parts.certificates(configuration)
+        known["revocation_lists"] = parts.revocation_lists(configuration)
     with contextlib.suppress(OSError, GatewayError):
         spool = invocation.spool()
         known |= {"free": spool.free_bytes(), "total": spool.space.total_bytes()}

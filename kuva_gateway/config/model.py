@@ -296,6 +296,7 @@ class Configuration(Section):
         elif all(destination.filter for destination in self.destinations if destination.required):
             notices.append("destinations: a study that no required one's filter takes is never archived")
         for peer in self.peers:
+            notices += peer.notices(self.tls)
             if "commit" in peer.allow and (peer.host is None or peer.port is None):
                 notices.append(
                     f"peers.{peer.name}: no host and port: storage commitment is reported on its own associations only"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from kuva_gateway.config.kinds import AeTitle, Name, Oid, Port, RetrySchedule, Rules, Section, Service
-from kuva_gateway.config.tls import CertificateNames
+from kuva_gateway.config.tls import CertificateNames, Tls
 from kuva_gateway.config.units import Duration, Size
 
 
@@ -55,6 +55,18 @@ class Peer(Section):
     forward_rejections: bool = False
     commit_retry: RetrySchedule = "5x1m,12x5m,48x1h"
     commit_give_up_after: Duration = 7 * 86400.0
+
+    def notices(self, tls: Tls) -> list[str]:
+        """What hardly can be meant about its TLS."""
+        bound = self.certificate_subject is not None or self.certificate_names
+        if (bound or self.require_tls) and tls.port is None:
+            return [f"peers.{self.name}: it must call with TLS, and there is no tls.port: it cannot come in"]
+        if bound and tls.ca is None:
+            return [f"peers.{self.name}: without tls.ca nobody is asked for a certificate: it cannot come in"]
+        if self.require_tls and not bound and tls.ca is not None:
+            why = f"whoever has a certificate of tls.ca may speak as {self.ae_title} (certificate_names)"
+            return [f"peers.{self.name}: {why}"]
+        return []
 
     @property
     def called_with_tls(self) -> bool:

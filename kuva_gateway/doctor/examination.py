@@ -24,6 +24,7 @@ EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
     ("catalog", database.catalog),
     ("codes", database.code_list),
     ("certificate", network.certificates),
+    ("revocation", network.revocation),
     ("ports", network.ports),
     ("peers", network.peers),
 )

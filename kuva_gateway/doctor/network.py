@@ -11,8 +11,9 @@ from functools import partial
 
 from kuva_gateway.doctor.findings import Diagnosis, Subject, fault, warning, well
 from kuva_gateway.errors import GatewayError
-from kuva_gateway.network.certificates import expiry
-from kuva_gateway.parts import echo_target
+from kuva_gateway.monitoring.alerts import span
+from kuva_gateway.parts import certificates as expiring
+from kuva_gateway.parts import echo_target, revocation_lists, unlisted_authorities
 
 SOON = timedelta(days=30)
 AT_ONCE = 16  # calls
@@ -21,18 +22,30 @@ _CONNECT = 3.0  # seconds
 
 def certificates(subject: Subject) -> Iterator[Diagnosis]:
     """How long the certificate and the authorities that it and others are measured by are still valid."""
-    own = subject.configuration.tls
-    for what, file in (("certificate", own.certificate), ("ca", own.ca)):
-        if file is None:
-            continue
-        path = subject.configuration.path(file)
-        left = expiry(path) - subject.now
+    for key, until in expiring(subject.configuration).items():
+        left = until - subject.now
         if left <= timedelta():
-            yield fault("certificate", f"tls.{what} {path} has expired", "Install a new one.")
+            yield fault("certificate", f"{key} has expired", "Install a new one.")
         elif left < SOON:
-            yield warning("certificate", f"tls.{what} {path} expires in {left.days} days", "Have it renewed.")
+            yield warning("certificate", f"{key} expires in {left.days} days", "Have it renewed.")
         else:
-            yield well("certificate", f"tls.{what} is valid for {left.days} days")
+            yield well("certificate", f"{key} is valid for {left.days} days")
+
+
+def revocation(subject: Subject) -> Iterator[Diagnosis]:
+    """Whether the lists of withdrawn certificates still say anything, and whether there is one of each authority."""
+    for key, one in revocation_lists(subject.configuration).items():
+        if one.next_update is None or one.due is None:
+            continue
+        left = one.next_update - subject.now
+        if left <= timedelta():
+            yield fault("revocation", f"{key} has expired and keeps peers out", "Install the authority's new list.")
+        elif one.due < subject.now:
+            yield warning("revocation", f"{key} expires in {span(left)}", "Fetch the authority's new list.")
+        else:
+            yield well("revocation", f"{key} is valid for {span(left)}")
+    for notice in unlisted_authorities(subject.configuration):
+        yield warning("revocation", notice, "Add the lists of those that sign peers' certificates.")
 
 
 def ports(subject: Subject) -> Iterator[Diagnosis]:

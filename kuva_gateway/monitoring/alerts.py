@@ -77,11 +77,15 @@ RESTS = _alert("DestinationResting", _W, 5, "kuva-gateway stats says why; call t
 OVERDUE = _alert("CommitmentOverdue", _W, 60, "Ask the archive's operators why it does not answer commitment requests.")
 EXPIRING = _alert("CertificateExpiresSoon", _W, 60, "Have the certificate renewed.")
 EXPIRED = _alert("CertificateExpiresNow", _C, 5, "Renew the certificate now: without it no TLS peer gets through.")
+LIST_OLD = _alert("RevocationListOld", _W, 60, "Fetch the authority's new list; see why it does not come by itself.")
+LIST_EXPIRED = _alert(
+    "RevocationListExpired", _C, 0, "Install the authority's new list now, or take tls.revocation out, and reload."
+)
 AUDIT = _alert("AuditBehind", _W, 15, "See whether the audit trail can be written and its collector answers.")
 
 ALERTS = (
     *(DOWN, NOT_READY, RECEIVERS, CATALOG_AWAY, INDEX, SPOOL_LOW, SPOOL_FULL, REFUSES, LIMITED, SLOW, HELD, UNARCHIVED),
-    *(FAILED, RESTS, OVERDUE, EXPIRING, EXPIRED, AUDIT),
+    *(FAILED, RESTS, OVERDUE, EXPIRING, EXPIRED, LIST_OLD, LIST_EXPIRED, AUDIT),
 )
 ONLY_OVER_TIME = frozenset({RECEIVERS.name, REFUSES.name, LIMITED.name, SLOW.name})
 """These compare moments: only Prometheus knows them."""
@@ -157,6 +161,13 @@ def _more(now: Situation) -> Iterator[Raised]:
                 f"{key} in {time.days} days" if time.days >= 0 else f"{key} has" for key, time in when.items()
             )
             yield Raised(alert=alert, summary=f"certificates expire: {told}")
+    lists = now.revocation_lists
+    ended = {key for key, one in lists.items() if one.next_update is not None and one.next_update < now.at}
+    old = {key for key, one in lists.items() if one.due is not None and one.due < now.at} - ended
+    if ended:
+        yield Raised(alert=LIST_EXPIRED, summary=f"expired and keeps TLS peers out: {', '.join(sorted(ended))}")
+    if old:
+        yield Raised(alert=LIST_OLD, summary=f"should have been replaced: {', '.join(sorted(old))}")
     if now.audit_backlog > AUDIT_BEHIND:
         yield Raised(alert=AUDIT, summary=f"{now.audit_backlog} audit messages wait")
 

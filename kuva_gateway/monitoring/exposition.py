@@ -65,7 +65,7 @@ class _GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family of which something is known."""
-        for part in (_build, _receiving, _catalog, _delivery, _upstream, _audit, _spool, _certificates):
+        for part in _PARTS:
             try:
                 yield from list(part(self.sources))
             except (OSError, GatewayError) as error:
@@ -246,5 +246,21 @@ def _certificates(sources: Sources) -> Iterator[Metric]:
         )
 
 
+def _revocation_lists(sources: Sources) -> Iterator[Metric]:
+    now, found = datetime.now(UTC), sources.revocation_lists()
+    ends = {key: one.next_update for key, one in found.items()}
+    due = {key: one.due for key, one in found.items()}
+    for name, moments in (("expiry", ends), ("due", due)):
+        if moments:
+            left = [((key,), (at - now).total_seconds()) for key, at in moments.items() if at is not None]
+            yield _samples(f"revocation_list_{name}_seconds", left)
+
+
 def _age(since: datetime | None) -> float:
     return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
+
+
+_PARTS = (
+    *(_build, _receiving, _catalog, _delivery, _upstream, _audit, _spool),
+    *(_certificates, _revocation_lists),
+)

@@ -97,6 +97,12 @@ _ALL = (
     _gauge("spool_total_bytes", "All bytes of the spool's file system."),
     _gauge("spool_minimum_free_bytes", "Below so many free bytes nothing is received (spool.minimum_free)."),
     _gauge("certificate_expiry_seconds", "Seconds until a configured certificate expires.", "certificate"),
+    _gauge(
+        "revocation_list_expiry_seconds",
+        "Seconds until a list of withdrawn certificates expires; from then on nobody comes in whom it concerns.",
+        "list",
+    ),
+    _gauge("revocation_list_due_seconds", "Seconds until a newer one should be here.", "list"),
 )
 FAMILIES = {family.name: family for family in _ALL}
 """By name."""

@@ -28,6 +28,7 @@ from kuva_gateway.monitoring.health import Pulse
 from kuva_gateway.monitoring.situation import Situation
 from kuva_gateway.monitoring.sources import Sources
 from kuva_gateway.monitoring.telling import Telling
+from kuva_gateway.network.revocation import RevocationList
 from kuva_gateway.receiving.reception import Reception
 from kuva_gateway.spool import Spool
 
@@ -161,12 +162,15 @@ class Monitoring:
         free = total = None
         count, since, backlog = 0, None, 0
         expiring: dict[str, datetime] = {}
+        lists: dict[str, RevocationList] = {}
         with contextlib.suppress(OSError, GatewayError):
             free, total = spool.free_bytes(), spool.space.total_bytes()
         with contextlib.suppress(OSError, GatewayError):
             count, since = self._waiting()
         with contextlib.suppress(OSError, GatewayError):
             expiring = parts.certificates(self._configuration)
+        with contextlib.suppress(OSError, GatewayError):
+            lists = parts.revocation_lists(self._configuration)
         with contextlib.suppress(OSError, GatewayError):
             backlog = 0 if collector is None else collector.waiting
         return Situation(
@@ -179,6 +183,7 @@ class Monitoring:
             total=total,
             minimum_free=spool.space.minimum_free,
             certificates=expiring,
+            revocation_lists=lists,
             audit_backlog=backlog + (0 if seen.figures is None else seen.figures.untold),
         )
 
@@ -221,4 +226,5 @@ def _of_configuration(configuration: Configuration) -> dict[str, Any]:
         "destinations": tuple(one.name for one in configuration.destinations),
         "upstream": configuration.query.upstream,
         "certificates": lambda: parts.certificates(configuration),
+        "revocation_lists": lambda: parts.revocation_lists(configuration),
     }

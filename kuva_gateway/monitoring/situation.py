@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kuva_gateway.catalog.figures import CatalogFigures
+from kuva_gateway.network.revocation import RevocationList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,5 +27,6 @@ class Situation:
     total: int | None = None
     minimum_free: int = 0
     certificates: Mapping[str, datetime] = field(default_factory=dict)
+    revocation_lists: Mapping[str, RevocationList] = field(default_factory=dict)
     audit_backlog: int = 0
     """Messages that wait to be written, or for the collector."""

@@ -10,6 +10,7 @@ from kuva_gateway.audit.collector import Collector
 from kuva_gateway.config.peer import PeerLimits
 from kuva_gateway.delivering import Delivering
 from kuva_gateway.monitoring.catalog_view import Seen
+from kuva_gateway.network.revocation import RevocationList
 from kuva_gateway.receiving.reception import Reception
 from kuva_gateway.spool import Spool
 
@@ -33,5 +34,7 @@ class Sources:
     collector: Collector | None
     certificates: Callable[[], Mapping[str, datetime]]
     """Configuration key -> when that certificate expires; raises TlsFilesError."""
+    revocation_lists: Callable[[], Mapping[str, RevocationList]]
+    """Configuration key -> the list of withdrawn certificates that expires first; raises TlsFilesError."""
     why_not_ready: Callable[[], str]
     """"" when peers can send."""

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from kuva_gateway.network import der
@@ -17,6 +17,9 @@ from kuva_gateway.network.errors import TlsFilesError
 
 _PEM = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
 _LARGEST = 64 * 2**20
+
+
+SOON = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,16 @@ class RevocationList:
     this_update: datetime
     next_update: datetime | None
     pem: str = field(repr=False)
+
+    @property
+    def due(self) -> datetime | None:
+        """When a newer one should be here: with a quarter of its time left, but no earlier than 30 days before its end.
+
+        Authorities make lists for a day as well as for a year: 30 days before the end of the one there is none yet.
+        """
+        if self.next_update is None:
+            return None
+        return self.next_update - min(SOON, (self.next_update - self.this_update) / 4)
 
 
 def read_lists(path: Path | str) -> tuple[RevocationList, ...]:

@@ -25,8 +25,8 @@ from kuva_gateway.parts.calling import (
     server_tls,
     timers,
 )
-from kuva_gateway.parts.checking import check_configuration, missing_decoders, unlisted_codes
-from kuva_gateway.parts.expiring import certificates, overdue_after
+from kuva_gateway.parts.checking import check_configuration, missing_decoders, notices, unlisted_codes
+from kuva_gateway.parts.expiring import certificates, overdue_after, revocation_lists, unlisted_authorities
 from kuva_gateway.parts.judging import (
     code_mapping,
     content_classes,
@@ -97,6 +97,7 @@ __all__ = [
     "make_state_directory",
     "make_today",
     "missing_decoders",
+    "notices",
     "open_catalog",
     "open_journal",
     "open_spool",
@@ -105,9 +106,11 @@ __all__ = [
     "practice",
     "refuse_root_for_another",
     "rejecters",
+    "revocation_lists",
     "server_tls",
     "tell_audit",
     "tell_journal",
     "timers",
+    "unlisted_authorities",
     "unlisted_codes",
 ]

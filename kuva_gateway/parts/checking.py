@@ -11,6 +11,7 @@ from kuva_gateway.config import Configuration
 from kuva_gateway.config.kinds import IMPORTED
 from kuva_gateway.errors import ConfigurationError, NotFoundError, Problem
 from kuva_gateway.parts.calling import client_tls, server_tls
+from kuva_gateway.parts.expiring import tls_notices
 from kuva_gateway.parts.judging import code_mapping, content_classes
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ def check_configuration(configuration: Configuration, path: Path) -> None:
         )
     if problems:
         raise ConfigurationError(str(path), problems)
+
+
+def notices(configuration: Configuration) -> list[str]:
+    """What is no fault, and yet hardly meant; for a configuration that was checked."""
+    from kuva_gateway.network.errors import TlsFilesError
+
+    try:
+        of_tls = tls_notices(configuration)
+    except TlsFilesError as error:  # gone since
+        of_tls = [f"tls: {error}"]
+    return [*configuration.notices(), *of_tls, *missing_decoders(configuration)]
 
 
 DECODERS = ("numpy", "imagecodecs", "gdcm")

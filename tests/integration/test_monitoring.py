@@ -122,7 +122,13 @@ def test_what_comes_in_is_counted_held_and_shown_without_patients(daemon: Daemon
         assert word not in shown, word
     names = {line.split()[2].removeprefix(PREFIX) for line in shown.splitlines() if line.startswith("# TYPE kuva")}
     # Without TLS, a collector and an archive behind the gateway there is nothing to say about them.
-    absent = {"certificate_expiry_seconds", "audit_collector_up", "upstream_resting_seconds"}
+    absent = {
+        "certificate_expiry_seconds",
+        "revocation_list_expiry_seconds",
+        "revocation_list_due_seconds",
+        "audit_collector_up",
+        "upstream_resting_seconds",
+    }
     wanted = {one.name + ("_total" if one.kind == "counter" else "") for one in FAMILIES.values()}
     assert names == wanted - absent
 

@@ -42,6 +42,7 @@ from kuva_gateway.doctor import (
 from kuva_gateway.lock import StateLock, holder
 from kuva_gateway.parts import checking
 from kuva_gateway.spool import mounts
+from tests.certificates import Authority, pem
 from tests.postgresql import PostgresqlServer
 from tests.stand_in import StandIn
 from tests.support import ROOT, free_port
@@ -439,6 +440,21 @@ def test_a_certificate_is_told_of_before_it_expires(tmp_path: Path, days: int, l
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "own.pem")
     given = subject(tmp_path, tls={"certificate": str(tmp_path / "own.pem"), "key": "own.key"})
     assert [one for one, _ in says(network.certificates, given)] == [level]
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [((-1, 7), [Level.WELL]), ((-6, 1), [Level.WARNING]), ((-9, -1), [Level.FAULT])],
+)
+def test_a_list_of_withdrawn_certificates_is_told_of_before_it_expires(
+    tmp_path: Path, days: tuple[float, float], told: list[Level]
+) -> None:
+    authority = Authority()
+    ca, lists = authority.write(tmp_path / "ca.pem"), authority.write_list(tmp_path / "list", days=days)
+    given = dataclasses.replace(subject(tmp_path, tls={"ca": str(ca), "revocation": str(lists)}), now=datetime.now(UTC))
+    assert [one for one, _ in says(network.revocation, given)] == told
+    ca.write_bytes(ca.read_bytes() + pem(Authority("Other CA").certificate))
+    assert [one for one, _ in says(network.revocation, given)] == [*told, Level.WARNING]
 
 
 def test_destinations_and_peers_are_called(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from kuva_gateway.monitoring import alerts
 from kuva_gateway.monitoring.alerts import ALERTS, ONLY_OVER_TIME, raised
 from kuva_gateway.monitoring.families import FAMILIES, full_name
 from kuva_gateway.monitoring.situation import Situation
+from kuva_gateway.network.revocation import RevocationList
 from tests.support import ROOT, program
 
 RULES = ROOT / "conf" / "alerts.yaml"
@@ -135,6 +136,10 @@ def situation(**changes: Any) -> Situation:
     return Situation(**values)
 
 
+def listed(begins: timedelta, ends: timedelta) -> RevocationList:
+    return RevocationList(issuer=b"", this_update=NOW + begins, next_update=NOW + ends, pem="")
+
+
 def names(now: Situation) -> list[str]:
     return [one.alert.name.removeprefix("KuvaGateway") for one in raised(CONFIGURATION, now)]
 
@@ -181,6 +186,16 @@ BORDERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"certificates": {"tls.ca": NOW + timedelta(days=30)}},
     ),
     ("CertificateExpiresNow", {"certificates": {"tls.ca": NOW + timedelta(days=2, hours=23)}}, {}),
+    (
+        "RevocationListOld",
+        {"revocation_lists": {"tls.revocation[0]": listed(timedelta(days=-6), timedelta(days=1))}},
+        {"revocation_lists": {"tls.revocation[0]": listed(timedelta(days=-5), timedelta(days=2))}},
+    ),
+    (
+        "RevocationListExpired",
+        {"revocation_lists": {"tls.revocation[0]": listed(timedelta(days=-8), timedelta(minutes=-1))}},
+        {},
+    ),
     ("AuditBehind", {"audit_backlog": 1001}, {"audit_backlog": 1000}),
 ]
 
