@@ -41,15 +41,17 @@ def echo(calling: str) -> str:
 
 
 def echoes(calling: str) -> dict[str, int]:
-    """A C-ECHO every 100 ms until standard input ends."""
+    """A C-ECHO every 100 ms until standard input ends; a line for each."""
     found: Counter[str] = Counter()
     while not select.select([sys.stdin], [], [], 0.1)[0]:
-        found[echo(calling)] += 1
+        what = echo(calling)
+        found[what] += 1
+        print(what, flush=True)
     return dict(found)
 
 
 def store(calling: str) -> dict[str, object]:
-    """Images of 512 KiB, one after the other, until nobody takes them; how many were acknowledged, and how it ended."""
+    """Images of 512 KiB until nobody takes them, a line for each; how many were acknowledged, and how it ended."""
     contexts = [ProposedContext(id=1, abstract_syntax=CT, transfer_syntaxes=(EXPLICIT,))]
     target = Target(host="127.0.0.1", port=PORT, called_ae="KUVAGW", calling_ae=calling)
     acknowledged = 0
@@ -70,6 +72,7 @@ def store(calling: str) -> dict[str, object]:
                     finally:
                         os.close(descriptor)
                     acknowledged += answer.status == 0
+                    print(answer.status, flush=True)
     except NetworkError as error:
         return {"acknowledged": acknowledged, "how": str(error)}
 

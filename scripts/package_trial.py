@@ -1,10 +1,10 @@
 """The Debian package in a Debian 12 of its own (debootstrap), booted by systemd-nspawn without a network.
 
-Tried: installing beside a gateway of pip's (refused) and in a clean system (nothing starts), configuring, an upgrade
-with a C-ECHO every 100 ms, a changed configuration and images in place, an upgrade that does not take the
-configuration, removing, installing again, purging. Needs root, debootstrap, systemd-container and what scripts/make-deb
-needs. Exit status 1: something failed. The root is kept with --root and used again; the package is built unless
---package names one.
+Tried: installing beside a gateway of pip's (refused) and in a clean system (nothing starts), what a new user does until
+the first study is archived (by an archive that stands in, with the seconds of each step), an upgrade with a C-ECHO
+every 100 ms, a changed configuration and images in place, an upgrade that does not take the configuration, removing,
+installing again, purging. Needs root, debootstrap, systemd-container, dcmtk and what scripts/make-deb needs. Exit
+status 1: something failed. The root is kept with --root and used again; the package is built unless --package is given.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from container_calls import PORT
+from container_trial import PROGRAM, RUNNING, SERVICE, STATE, Steps
 from make_deb import CONFFILE, pack
 from systemd_container import Container, Done, debian
 
 HERE = Path(__file__).resolve().parent
-STATE = "/var/lib/kuva-gateway"
-PROGRAM = "/opt/kuva-gateway/bin/kuva-gateway"
-OURS = {
+OURS: dict[str, Any] = {
     "environment": "test",
     "state_directory": STATE,
     "listen": {"host": "127.0.0.1", "port": PORT},
@@ -38,8 +37,8 @@ OURS = {
         {"name": "ct1", "ae_title": "CT1", "allow": ["echo", "store"]},
     ],
 }
-SERVICE = "kuva-gateway.service"
-RUNNING = ("kuva-gateway.socket", SERVICE)
+ARCHIVE = {"name": "archive", "ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 11120}
+CODES = "/opt/kuva-gateway/share/kuva-gateway/conf/procedure-codes.csv"
 
 
 def newer(package: Path, folder: Path) -> Path:
@@ -55,17 +54,12 @@ def newer(package: Path, folder: Path) -> Path:
     return pack(root, folder / "newer.deb")
 
 
-class Trial:
-    """The steps, in their order; each says what it found."""
+class Trial(Steps):
+    """The steps, in their order; ``files`` has a study and its documents for the first one of a new user."""
 
-    def __init__(self, box: Container) -> None:
-        self.box = box
-        self.failed = 0
-
-    def check(self, what: str, good: bool, found: object = "") -> None:
-        """One line for one claim."""
-        self.failed += not good
-        print(f"{'ok  ' if good else 'FAIL'} {what}{f': {found}' if found != '' else ''}", flush=True)
+    def __init__(self, box: Container, files: Path) -> None:
+        super().__init__(box)
+        self.files = files
 
     def dpkg(self, *arguments: str) -> Done:
         return self.box.run("dpkg", "--force-confdef", "--force-confold", *arguments)
@@ -73,30 +67,15 @@ class Trial:
     def there(self, path: str) -> bool:
         return self.box.run("test", "-e", path).returncode == 0
 
-    def show(self, key: str) -> str:
-        return self.box.run("systemctl", "show", "-P", key, SERVICE).stdout.strip()
-
-    def active(self) -> bool:
-        return self.box.run("systemctl", "is-active", *RUNNING).stdout.split() == ["active", "active"]
-
     def configure(self, **more: object) -> None:
         self.box.write(f"/{CONFFILE}", json.dumps({**OURS, **more}))
-
-    def instances(self) -> int:
-        """What the catalog has when everything that came is in it; -1: it cannot be asked."""
-        for _ in range(60):
-            done = self.box.run("runuser", "-u", "kuva-gateway", "--", PROGRAM, "stats", "--json")
-            found = json.loads(done.stdout) if done.returncode == 0 else {}
-            if found.get("arrivals_pending") == 0:
-                return int(found["instances"])
-            time.sleep(0.5)
-        return -1
 
     def run(self) -> int:
         """Every step; how many claims failed."""
         self.beside_pip()
         self.install()
-        self.start()
+        self.first_study()
+        self.load_before_an_upgrade()
         self.upgrade()
         self.upgrade_that_does_not_fit()
         self.remove()
@@ -114,9 +93,9 @@ class Trial:
         self.box.run("rm", "-r", "/opt/kuva-gateway")
 
     def install(self) -> None:
-        begun = time.monotonic()
-        done = self.dpkg("-i", "/var/tmp/first.deb")
-        self.check("install (s)", done.returncode == 0, f"{time.monotonic() - begun:.1f} {done.stderr.strip()[-500:]}")
+        with self.timed("the package is installed"):
+            done = self.dpkg("-i", "/var/tmp/first.deb")
+        self.check("install", done.returncode == 0, done.stderr.strip()[-500:])
         self.check("what to do next is told", "systemctl enable --now" in done.stdout)
         self.check("nothing runs", self.box.run("systemctl", "is-active", *RUNNING).stdout.split() == ["inactive"] * 2)
         listed = self.box.run("systemctl", "is-enabled", *RUNNING).stdout.split()
@@ -131,40 +110,69 @@ class Trial:
         words = "source /usr/share/bash-completion/completions/kuva-gateway && complete -p kuva-gateway"
         self.check("completion", self.box.run("bash", "-c", words).returncode == 0)
 
-    def start(self) -> None:
-        self.configure()
-        self.box.run("systemctl", "enable", *RUNNING)
-        done = self.box.run("systemctl", "start", *RUNNING)
-        self.check("start", done.returncode == 0 and self.active(), done.stderr.strip())
-        with self.box.calling("store", "CT1") as caller:
-            time.sleep(2)
-            self.box.run("systemctl", "stop", *RUNNING)  # the socket as well, or the caller would wait and go on
-            acknowledged = json.loads(caller.communicate()[0])["acknowledged"]
-        self.box.run("systemctl", "start", *RUNNING)
-        self.check("images are received", 0 < acknowledged <= self.instances(), acknowledged)
-        self.joined()
+    def first_study(self) -> None:
+        """What a new user does next, with the seconds of each step, until an archive has committed to a study."""
+        with self.timed("the configuration is written, and checked"):
+            peers = [*OURS["peers"], {"name": "pacs", "ae_title": "PACS", "allow": ["echo"]}]
+            self.configure(peers=peers, destinations=[ARCHIVE])
+            self.box.run("kuva-gateway", "config", "check")
+        heard = ("--port", str(ARCHIVE["port"]), "--report-to", f"127.0.0.1:{PORT}")
+        with self.box.beside(sys.executable, str(HERE / "stand_in_archive.py"), *heard):
+            with self.timed("systemctl enable --now: READY"):
+                done = self.box.run("systemctl", "enable", "--now", *RUNNING, "kuva-gateway-verify.timer")
+            self.check("start", done.returncode == 0 and self.active(), done.stderr.strip())
+            with self.timed("doctor"):
+                done = self.gateway("doctor")
+            self.check("the doctor finds no fault", done.returncode == 0, done.stdout.strip().splitlines()[-1:])
+            with self.timed("peers echo"):
+                done = self.gateway("peers", "echo", "archive")
+            self.check("the archive answers", done.returncode == 0, done.stdout.strip())
+            with self.timed("codes import"):
+                done = self.gateway("codes", "import", CODES)
+            self.check("codes are imported", done.returncode == 0, done.stdout.strip())
+            with self.timed("documents are dropped, three images are sent"):
+                for paper in sorted(self.files.glob("*.xml")):
+                    self.box.write(f"{STATE}/documents/incoming/{paper.name}", paper.read_text(), owner="kuva-gateway")
+                images = map(str, sorted(self.files.glob("*.dcm")))
+                called = ["-aet", "CT1", "-aec", "KUVAGW", "-R", "127.0.0.1", str(PORT)]
+                sent = self.box.outside("storescu", *called, *images)
+            self.check("the images are acknowledged", sent.returncode == 0, sent.stderr.strip())
+            with self.timed("the first study is archived (settle_after is 60 s of it)"):
+                took = self.wait(self.archived, 150)
+            self.check("the archive has committed to the first study", took is not None, self.json("studies", "list"))
+            self.joined()
+
+    def archived(self) -> bool:
+        return [one["state"] for one in self.json("studies", "list") or []] == ["archived"]
 
     def joined(self) -> None:
-        """From an association to its study's verdict, by fields of the journal."""
-        lines = self.journal("KUVA_EVENT=association", "KUVA_PEER=ct1")
-        self.check("associations are found in the journal by peer", bool(lines), len(lines))
-        study = lines[-1].get("KUVA_STUDY", "") if lines else ""
-        found = {one["KUVA_EVENT"] for one in self.journal(f"KUVA_STUDY={study}")}
-        self.check("a study's lines are found by its UID", "association" in found, sorted(found))
+        """A study's story by fields of the journal."""
+        (study,) = (one["study_instance_uid"] for one in self.json("studies", "list"))
+        found = self.events(f"KUVA_STUDY={study}")
+        self.check(
+            "its lines are found in the journal by its UID", found >= {"association", "verdict", "attempt"}, found
+        )
+        (entry,) = self.json("queue", "list")
+        found = self.events(f"KUVA_ENTRY={entry['id']}")
+        self.check("and by its entry", "attempt" in found, found)
+        self.check("associations by their peer", "association" in self.events("KUVA_PEER=ct1"))
 
-    def journal(self, *matches: str) -> list[dict[str, str]]:
-        done = self.box.run("journalctl", "-u", SERVICE, "-o", "json", *matches)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+    def load_before_an_upgrade(self) -> None:
+        self.configure()
+        self.check("reload", self.box.run("systemctl", "reload", SERVICE).returncode == 0)
+        before = self.instances()
+        with self.load("CT1") as caller:
+            self.box.run("systemctl", "stop", *RUNNING)  # the socket as well, or the caller would wait and go on
+            acknowledged = caller.result()["acknowledged"]
+        self.box.run("systemctl", "start", *RUNNING)
+        self.check("images are received", 0 < acknowledged <= self.instances() - before, acknowledged)
 
     def upgrade(self) -> None:
         before, main = self.instances(), self.show("MainPID")
-        with self.box.calling("echoes", "MONITOR") as caller:
-            time.sleep(2)
+        with self.echoes("MONITOR", 20, 20) as found:
             done = self.dpkg("-i", "/var/tmp/newer.deb")
-            time.sleep(2)
-            found = json.loads(caller.communicate()[0])
         self.check("upgrade", done.returncode == 0, done.stderr.strip()[-500:])
-        told = found.get("refused", 0) == 0 and found["answered"] > 20
+        told = set(found) <= {"answered", "cut off"} and found["answered"] > 20 and found.get("cut off", 0) <= 1
         self.check("a C-ECHO every 100 ms meanwhile is never refused", told, found)
         self.check("what ran was restarted", self.active() and self.show("MainPID") != main)
         self.check("the changed configuration is kept", self.box.run("cat", f"/{CONFFILE}").stdout == json.dumps(OURS))
@@ -214,8 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, help="where the Debian is, or is made; kept (default: a temporary folder)")
     parser.add_argument("--package", type=Path, help="the package to try (default: it is built)")
     options = parser.parse_args(arguments)
-    if os.geteuid() != 0 or not all(map(shutil.which, ("debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb"))):
-        print("needs root, debootstrap, dpkg-deb and systemd-container", file=sys.stderr)
+    if os.geteuid() != 0 or not all(
+        map(shutil.which, ("debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb", "storescu"))
+    ):
+        print("needs root, debootstrap, dpkg-deb, systemd-container and dcmtk", file=sys.stderr)
         return 2
     os.umask(0o022)
     with tempfile.TemporaryDirectory(prefix="package-trial-") as folder:
@@ -227,8 +237,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _clean(root)
         shutil.copy(package, root / "var/tmp/first.deb")
         shutil.copy(newer(package, Path(folder)), root / "var/tmp/newer.deb")
+        files = Path(folder) / "study"
+        made = [sys.executable, str(HERE / "make_study.py"), "ct", str(files), "--instances", "3", "--documents"]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
         with Container(root, Path(folder) / "console.log") as box:
-            return 1 if Trial(box).run() else 0
+            return 1 if Trial(box, files).run() else 0
 
 
 def _clean(root: Path) -> None:

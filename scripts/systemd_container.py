@@ -5,6 +5,7 @@ Keeps nothing outside the folder. Promises that what was booted is powered off o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv"
 MIRROR = "http://deb.debian.org/debian"
@@ -71,6 +73,29 @@ def _install_python(root: Path, program: Path) -> None:
     shutil.copytree(ours, theirs, dirs_exist_ok=True, symlinks=True)
 
 
+class Caller:
+    """Somebody who calls the gateway meanwhile: a line for each call, and what came of all at the end."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def hear(self, count: int) -> None:
+        """Wait until so many calls more were answered, in whatever way."""
+        assert self._process.stdout is not None
+        for _ in range(count):
+            if not self._process.stdout.readline():
+                raise SystemExit("the caller has ended by itself")
+
+    def result(self) -> Any:
+        """Let it end, and hear what came of it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        *_, last = self._process.stdout.read().splitlines()
+        self._process.wait()
+        return json.loads(last)
+
+
 class Container:
     """A booted one."""
 
@@ -113,23 +138,38 @@ class Container:
         return _quiet(self._caller(*arguments)).stdout.strip()
 
     @contextmanager
-    def calling(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """The same, going on meanwhile; its standard input ends when it is asked for what it found."""
+    def calling(self, *arguments: str) -> Iterator[Caller]:
+        """The same, going on meanwhile."""
         with subprocess.Popen(
             self._caller(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
             try:
-                yield process
+                yield Caller(process)
             finally:
                 if process.poll() is None:
                     process.kill()
 
-    def write(self, path: str, text: str, *, group: str | None = None) -> None:
+    @contextmanager
+    def beside(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """A program of this machine in the container's network, until the block ends."""
+        with subprocess.Popen(self._inside("-n", *command), stdout=subprocess.DEVNULL, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    def outside(self, *command: str) -> Done:
+        """One command of this machine in the container's network."""
+        return _quiet(self._inside("-n", *command))
+
+    def write(self, path: str, text: str, *, group: str | None = None, owner: str | None = None) -> None:
         """Write a file inside, through the container's own view of its folders."""
         done = self.run("mkdir", "-p", str(Path(path).parent))
         assert done.returncode == 0, done.stderr
         command = self._inside("-m", "-p", "tee", path)
         subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.DEVNULL)
+        if owner is not None:
+            self.run("chown", f"{owner}:", path)
         if group is not None:
             self.run("chgrp", group, path)
             self.run("chmod", "640", path)
@@ -158,4 +198,4 @@ class Container:
 
 
 def _quiet(command: list[str]) -> Done:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
