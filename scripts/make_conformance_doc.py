@@ -33,7 +33,7 @@ from kuva_gateway.dicom.information_model import (
 )
 from kuva_gateway.dicom.sop_classes import NON_PATIENT_CLASSES, STORAGE_CLASSES, class_name
 from kuva_gateway.forward.contexts import CONTEXTS_PER_ASSOCIATION
-from kuva_gateway.network import incoming, negotiation
+from kuva_gateway.network import incoming, negotiation, tls
 from kuva_gateway.network.records import Rejection
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.scp import policy
@@ -109,6 +109,13 @@ def overview() -> str:
     ]
     rows += [(class_name(uid), uid, ASKED.get(uid, "no"), "yes") for uid in MODELS]
     return table(("SOP class", "UID", "SCU", "SCP"), rows)
+
+
+def tls_suites() -> str:
+    """The suites of each profile, in the order of preference."""
+    rows = [("both", "1.3", name) for name in tls.SUITES_1_3]
+    rows += [(f"``{profile}``", "1.2", name) for profile, suites in tls.SUITES.items() for name in suites]
+    return "\n".join(f"  {line}".rstrip() for line in table(("profile", "TLS", "suite"), rows).splitlines())
 
 
 def answers(files: Sequence[str], *also: Said) -> str:
@@ -256,6 +263,7 @@ FILLED: Mapping[str, Callable[[], str]] = {
     "class_uid": lambda: uids.IMPLEMENTATION_CLASS_UID,
     "version_name": lambda: uids.IMPLEMENTATION_VERSION_NAME,
     "timers": timers,
+    "tls_suites": tls_suites,
     "contexts": lambda: str(CONTEXTS_PER_ASSOCIATION),
     "kinds": lambda: str(KINDS_PER_ASSOCIATION),
     "plain": lambda: "explicit and implicit little endian",
