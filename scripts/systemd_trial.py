@@ -64,6 +64,7 @@ class Trial(Steps):
     def run(self) -> None:
         self.start()
         self.reload()
+        self.wrong_configuration()
         self.restart()
         self.frozen_receiver()
         self.frozen_daemon()
@@ -106,6 +107,18 @@ class Trial(Steps):
         self.check("the peer is still let in", self.echo("CT2") == "answered")
         self.configure()
         self.check("reload back", self.box.run("systemctl", "reload", "kuva-gateway").returncode == 0)
+
+    def wrong_configuration(self) -> None:
+        self.configure("  - {name: ct2, ae_title: CT2, allow: [everything]}")
+        done = self.box.run("systemctl", "restart", SERVICE)
+        state, restarts, status = (self.show(key) for key in ("ActiveState", "NRestarts", "ExecMainStatus"))
+        stays = done.returncode != 0 and (state, restarts, status) == ("failed", "0", "2")
+        self.check("a fault in the configuration ends it for good", stays, f"{state}, {restarts} restarts, {status}")
+        told = self.box.run("journalctl", "-b", "-u", SERVICE, "-o", "cat", "-n", "20").stdout
+        self.check("the journal names the line", "line 11: peers[2].allow[0]: " in told)
+        self.configure()
+        self.box.run("systemctl", "reset-failed", *RUNNING)
+        self.check("mended, it starts", self.box.run("systemctl", "start", *RUNNING).returncode == 0)
 
     def restart(self) -> None:
         with self.echoes("MONITOR", 20, 20) as found:
