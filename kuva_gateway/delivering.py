@@ -25,6 +25,7 @@ from kuva_gateway.config import Configuration, Destination
 from kuva_gateway.decoding.process import Bounds
 from kuva_gateway.dicom.uids import new_uid
 from kuva_gateway.errors import CatalogUnavailableError
+from kuva_gateway.network.shown import Shown
 from kuva_gateway.queue.admission import Admission
 from kuva_gateway.queue.alarms import Alarms
 from kuva_gateway.queue.attempt import Tools
@@ -76,6 +77,7 @@ class Delivering:
         self._log = log
         self.alarms = Alarms(log)
         self.tried = Tried()
+        self.shown = Shown()
         self._to_follow = False
         self._follow_configuration()
         self._commitments = Commitments(
@@ -219,6 +221,7 @@ class Delivering:
                 destination,
                 ae_title=configuration.ae_title,
                 tls=tls(destination),
+                shown=self.shown,
                 zone=ZoneInfo(configuration.timezone),
                 timers=parts.timers(configuration),
                 limits=parts.limits(configuration),

@@ -17,6 +17,7 @@ from kuva_gateway.network.opening import Opening
 from kuva_gateway.network.pace import Pace
 from kuva_gateway.network.records import ProposedContext, Role, Target
 from kuva_gateway.network.requestor import RequestorAssociation, connect
+from kuva_gateway.network.shown import Shown
 from kuva_gateway.network.timers import Limits, Timers
 
 OnEvent = Callable[[Command, bytes], int]
@@ -36,6 +37,8 @@ class Call:
     """Of which the destination's certificate must carry one, instead of ``host``."""
     timers: Timers = field(default_factory=Timers)
     limits: Limits = field(default_factory=Limits)
+    shown: Shown | None = None
+    """Who keeps the certificates that were shown."""
     judgements: Judgements = field(default_factory=Judgements)
     pace: Pace | None = None
 
@@ -77,6 +80,8 @@ class Call:
             opening=opening,
         )
         association.pace = self.pace
+        if self.shown is not None:
+            self.shown.note(self.name, association.certificate)
         return association
 
 

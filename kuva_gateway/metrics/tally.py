@@ -39,7 +39,8 @@ _BYTES = _INSTANCES + len(RESULTS)
 _ENDS = _BYTES + len(RESULTS)
 _ACKNOWLEDGED = _ENDS + len(ENDS)
 _NANOSECONDS = _ACKNOWLEDGED + _BUCKETS
-_COUNTS = _NANOSECONDS + 1
+_EXPIRES = _NANOSECONDS + 1
+_COUNTS = _EXPIRES + 1
 _NAME_WORDS = _NAME // _WORD
 _ROW_WORDS = _NAME_WORDS + _COUNTS
 _HEAD_WORDS = 1  # how many rows there are
@@ -61,6 +62,8 @@ class PeerCounts:
     """How many were acknowledged within each of :data:`BOUNDS` and not within the one before; then the rest."""
     seconds: float
     """What their acknowledgements took together."""
+    certificate_expires: int
+    """When the certificate does that it showed last, in seconds since 1970; 0: it showed none."""
 
 
 class Tally:
@@ -94,6 +97,11 @@ class Tally:
         """An association is over, or did not come about."""
         with self._lock:
             self._words[self._at(peer) + _ENDS + ENDS.index(how)] += 1
+
+    def shown(self, peer: str, expires: int) -> None:
+        """An association came in with a certificate that holds until then, in seconds since 1970."""
+        with self._lock:
+            self._words[self._at(peer) + _EXPIRES] = max(expires, 0)
 
     def read(self) -> dict[str, list[int]]:
         """Peer -> its counts in the order of the memory; see :func:`together`."""
@@ -150,7 +158,11 @@ def together(tallies: Iterable[Tally]) -> dict[str, PeerCounts]:
     for tally in tallies:
         for peer, counts in tally.read().items():
             before = sums.get(peer)
-            sums[peer] = counts if before is None else [a + b for a, b in zip(before, counts, strict=True)]
+            if before is not None:
+                newest = max(before[_EXPIRES], counts[_EXPIRES])  # whoever renewed one does not go back
+                counts = [a + b for a, b in zip(before, counts, strict=True)]
+                counts[_EXPIRES] = newest
+            sums[peer] = counts
     return {peer: _counts(counts) for peer, counts in sorted(sums.items())}
 
 
@@ -161,6 +173,7 @@ def _counts(counts: list[int]) -> PeerCounts:
         associations=dict(zip(ENDS, counts[_ENDS:_ACKNOWLEDGED], strict=True)),
         acknowledged=tuple(counts[_ACKNOWLEDGED:_NANOSECONDS]),
         seconds=counts[_NANOSECONDS] / 1e9,
+        certificate_expires=counts[_EXPIRES],
     )
 
 

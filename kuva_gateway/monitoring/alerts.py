@@ -76,7 +76,9 @@ FAILED = _alert("EntriesFailed", _W, 5, "kuva-gateway queue list --state failed;
 RESTS = _alert("DestinationResting", _W, 5, "kuva-gateway stats says why; call the destination's operators.")
 OVERDUE = _alert("CommitmentOverdue", _W, 60, "Ask the archive's operators why it does not answer commitment requests.")
 EXPIRING = _alert("CertificateExpiresSoon", _W, 60, "Have the certificate renewed.")
-EXPIRED = _alert("CertificateExpiresNow", _C, 5, "Renew the certificate now: without it no TLS peer gets through.")
+EXPIRED = _alert(
+    "CertificateExpiresNow", _C, 5, "Renew the certificate now: without it TLS fails for all whom it concerns."
+)
 LIST_OLD = _alert("RevocationListOld", _W, 60, "Fetch the authority's new list; see why it does not come by itself.")
 LIST_EXPIRED = _alert(
     "RevocationListExpired", _C, 0, "Install the authority's new list now, or take tls.revocation out, and reload."

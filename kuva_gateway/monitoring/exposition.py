@@ -239,7 +239,7 @@ def _spool(sources: Sources) -> Iterator[Metric]:
 
 def _certificates(sources: Sources) -> Iterator[Metric]:
     now = datetime.now(UTC)
-    found = sources.certificates()
+    found = sources.expiring()
     if found:
         yield _samples(
             "certificate_expiry_seconds", (((key,), (until - now).total_seconds()) for key, until in found.items())

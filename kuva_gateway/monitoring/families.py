@@ -96,7 +96,11 @@ _ALL = (
     _gauge("spool_free_bytes", "Free bytes of the spool's file system."),
     _gauge("spool_total_bytes", "All bytes of the spool's file system."),
     _gauge("spool_minimum_free_bytes", "Below so many free bytes nothing is received (spool.minimum_free)."),
-    _gauge("certificate_expiry_seconds", "Seconds until a configured certificate expires.", "certificate"),
+    _gauge(
+        "certificate_expiry_seconds",
+        "Seconds until a certificate expires: of the gateway's files, and that peers and destinations showed last.",
+        "certificate",
+    ),
     _gauge(
         "revocation_list_expiry_seconds",
         "Seconds until a list of withdrawn certificates expires; from then on nobody comes in whom it concerns.",

@@ -168,7 +168,7 @@ class Monitoring:
         with contextlib.suppress(OSError, GatewayError):
             count, since = self._waiting()
         with contextlib.suppress(OSError, GatewayError):
-            expiring = parts.certificates(self._configuration)
+            expiring = self.sources.expiring()
         with contextlib.suppress(OSError, GatewayError):
             lists = parts.revocation_lists(self._configuration)
         with contextlib.suppress(OSError, GatewayError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from kuva_gateway.audit.collector import Collector
 from kuva_gateway.config.peer import PeerLimits
 from kuva_gateway.delivering import Delivering
+from kuva_gateway.metrics.tally import together
 from kuva_gateway.monitoring.catalog_view import Seen
 from kuva_gateway.network.revocation import RevocationList
 from kuva_gateway.receiving.reception import Reception
@@ -38,3 +39,22 @@ class Sources:
     """Configuration key -> the list of withdrawn certificates that expires first; raises TlsFilesError."""
     why_not_ready: Callable[[], str]
     """"" when peers can send."""
+
+    def expiring(self) -> dict[str, datetime]:
+        """Configuration key -> when that certificate expires: the gateway's files, and what others showed last.
+
+        Raises
+        ------
+        TlsFilesError
+            A file cannot be read or understood.
+        """
+        found = dict(self.certificates())
+        reception, delivering = self.reception(), self.delivering()
+        counted = {} if reception is None else together(reception.tallies)
+        for name, counts in counted.items():
+            if counts.certificate_expires and name in self.peers:
+                found[f"peers.{name}"] = datetime.fromtimestamp(counts.certificate_expires, UTC)
+        for name, until in ({} if delivering is None else delivering.shown.expiries()).items():
+            if name in self.destinations:
+                found[f"destinations.{name}"] = until
+        return found

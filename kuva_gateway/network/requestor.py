@@ -31,6 +31,7 @@ from kuva_gateway.network.negotiation import agree_as_requestor, read_items, req
 from kuva_gateway.network.opening import LOOK_EVERY, Opening
 from kuva_gateway.network.records import AcceptedContext, ProposedContext, Role, Target
 from kuva_gateway.network.sending import Part
+from kuva_gateway.network.shown import PeerCertificate
 from kuva_gateway.network.stream import PduStream
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.network.transport import PlainTransport, TlsTransport, Transport, set_options
@@ -42,6 +43,8 @@ _KERNELS_PATIENCE = 3  # times ours: our own deadline says more, and comes first
 class RequestorAssociation(Association):
     """An association that we asked for; as a context manager it is released, or after an exception aborted."""
 
+    certificate: PeerCertificate | None = None
+    """What was shown in the TLS handshake."""
     _asking = 0  # calls in progress on the thread that owns the association
 
     def __enter__(self) -> RequestorAssociation:
@@ -195,7 +198,9 @@ def connect(
         transport = _open(target, timers, watched)
         stream = PduStream(transport, limits)
         try:
-            return _associate(transport, stream, target, contexts, roles, extended or {}, timers, limits, on_event)
+            opened = _associate(transport, stream, target, contexts, roles, extended or {}, timers, limits, on_event)
+            opened.certificate = transport.certificate() if isinstance(transport, TlsTransport) else None
+            return opened
         except NetworkError as error:
             stream.release()
             if isinstance(error, ProtocolViolation | TimedOut):

@@ -7,8 +7,10 @@ Its names are written as the configuration writes them: ``DNS:``, ``URI:``, ``IP
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 _KINDS = {"DNS": "DNS", "URI": "URI", "IP Address": "IP"}
@@ -21,6 +23,8 @@ class PeerCertificate:
 
     subject: str
     names: frozenset[str] = frozenset()
+    expires: int = 0
+    """Seconds since 1970."""
 
     def __str__(self) -> str:
         alternative = sorted(name for name in self.names if not name.startswith("CN:"))
@@ -33,7 +37,27 @@ def read_shown(certificate: Mapping[str, Any] | None) -> PeerCertificate | None:
         return None
     subject = [pair for relative in certificate.get("subject", ()) for pair in relative]
     text = ",".join(f"{key}={_escaped(value)}" for key, value in subject)
-    return PeerCertificate(subject=text, names=frozenset(_names(certificate, subject)))
+    until = certificate.get("notAfter")
+    expires = 0 if until is None else int(ssl.cert_time_to_seconds(until))
+    return PeerCertificate(subject=text, names=frozenset(_names(certificate, subject)), expires=expires)
+
+
+class Shown:
+    """The certificates that those whom we call showed last. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._expires: dict[str, int] = {}
+
+    def note(self, name: str, certificate: PeerCertificate | None) -> None:
+        """Who is configured as ``name`` answered, with this certificate or without one."""
+        if certificate is None:
+            self._expires.pop(name, None)
+        else:
+            self._expires[name] = certificate.expires
+
+    def expiries(self) -> dict[str, datetime]:
+        """Configured name -> when the certificate expires."""
+        return {name: datetime.fromtimestamp(at, UTC) for name, at in self._expires.copy().items()}
 
 
 def _names(certificate: Mapping[str, Any], subject: list[tuple[str, str]]) -> Iterator[str]:

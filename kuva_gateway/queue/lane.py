@@ -19,6 +19,7 @@ from kuva_gateway.forward.judgements import Judgements
 from kuva_gateway.forward.outcome import Outcome
 from kuva_gateway.forward.remedies import remedy
 from kuva_gateway.network.pace import Pace
+from kuva_gateway.network.shown import Shown
 from kuva_gateway.network.timers import Limits, Timers
 from kuva_gateway.queue.alarms import RESTS, Alarms
 from kuva_gateway.queue.backoff import Rest, Schedule
@@ -121,12 +122,14 @@ def make_lane(
     alarms: Alarms,
     keeper_of: Callable[[str], str] = lambda study: "",
     decoding: Bounds | None = None,
+    shown: Shown | None = None,
 ) -> Lane:
     """The lane of a configured destination; a rest that was noted before a restart goes on, what is overdue is spread.
 
     ``ae_title`` is the gateway's own, used where the destination names none; ``tls`` the client context, needed when
     the destination asks for TLS; its hours are those of ``zone``; ``keeper_of`` says whose register a study belongs
-    into; ``decoding`` is what decompressing may use, where the destination wants that.
+    into; ``decoding`` is what decompressing may use, where the destination wants that; ``shown`` keeps the certificates
+    that destinations show.
     """
     call = Call(
         name=destination.name,
@@ -136,6 +139,7 @@ def make_lane(
         calling_ae=destination.calling_ae_title or ae_title,
         tls=tls if destination.tls else None,
         certificate_names=frozenset(destination.certificate_names),
+        shown=shown,
         timers=timers,
         limits=limits,
         judgements=Judgements.parse(destination.statuses),

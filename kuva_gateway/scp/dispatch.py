@@ -152,7 +152,10 @@ class Dispatcher:
 
     def admit(self, request: AssociationRequest) -> Admission | Rejection:
         """May this peer come in, and what may it do?"""
-        return self._policy.admit(request)
+        decision = self._policy.admit(request)
+        if isinstance(decision, Admission) and request.certificate is not None:
+            self._tally.shown(decision.peer, request.certificate.expires)
+        return decision
 
     def refused(self, address: str, request: AssociationRequest | None, why: str) -> None:
         """Somebody was not let in."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,11 +55,12 @@ def log_file(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("log_file")
 def test_a_study_goes_over_tls_byte_for_byte_and_a_stranger_to_the_ca_does_not(tmp_path: Path) -> None:
     near, far = tmp_path / "near", tmp_path / "far"
-    port = free_port()
+    port, near_metrics, far_metrics = free_port(), free_port(), free_port()
     authority = trustme.CA()
     archive = configure(
         _made(far),
         ae_title="ARCHIVE",
+        metrics={"port": far_metrics},
         tls={"port": port, **write_certificates(far / "tls", authority)},
         peers=[{"name": "gateway", "ae_title": "KUVAGW", "allow": ["echo", "store"], "require_tls": True}],
     )
@@ -89,6 +92,7 @@ def test_a_study_goes_over_tls_byte_for_byte_and_a_stranger_to_the_ca_does_not(t
         sender = configure(
             near,
             listen={"port": 0},
+            metrics={"port": near_metrics},
             tls=write_certificates(near / "tls2", authority),
             rules={"DOC-01": "off", "DOC-02": "off"},
             destinations=[destination],
@@ -97,6 +101,17 @@ def test_a_study_goes_over_tls_byte_for_byte_and_a_stranger_to_the_ca_does_not(t
         wait_until(lambda: _state(sender, uid) == "archived", what="the study at the archive")
         sent, kept = parts.open_spool(load(sender)), parts.open_spool(load(archive))
         wait_until(lambda: set(kept.instances()) == set(sent.instances()), what="the same files at both ends")
+        theirs, ours = figures(far_metrics), figures(near_metrics)
+    # Until when the certificates of both ends are valid, as each end sees the other one's.
+    assert abs(ours["destinations.archive"] - theirs["tls.certificate"]) < 60
+    assert abs(theirs["peers.gateway"] - ours["tls.certificate"]) < 60
+
+
+def figures(port: int) -> dict[str, float]:
+    """Seconds that certificates are valid for."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        found = re.findall(rb'\nkuva_gateway_certificate_expiry_seconds{certificate="(.+)"} (\S+)', answer.read())
+    return {name.decode(): float(value) for name, value in found}
 
 
 def _made(folder: Path) -> Path:

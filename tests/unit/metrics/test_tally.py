@@ -88,6 +88,16 @@ def test_processes_are_summed_up() -> None:
     assert {peer: found.bytes["stored"] for peer, found in counts.items()} == {"ct1": 4, "mr1": 2}
 
 
+def test_the_certificate_that_was_shown_last_counts_and_is_no_sum() -> None:
+    one, other = Tally(), Tally()
+    one.shown("ct1", 1_900_000_000)
+    one.shown("ct1", 1_800_000_000)
+    other.shown("ct1", 1_850_000_000)
+    one.stored("mr1", 1, 1)
+    counts = together([one, other])
+    assert (counts["ct1"].certificate_expires, counts["mr1"].certificate_expires) == (1_850_000_000, 0)
+
+
 def test_more_names_than_there_is_room_for_are_counted_together() -> None:
     tally = Tally()
     for number in range(ROWS + 10):
