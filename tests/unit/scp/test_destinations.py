@@ -87,7 +87,7 @@ def test_a_destination_that_ended_an_idle_association_is_called_again(
             noted(counts, sop_instance, found)
             if sop_instance == UIDS[1]:
                 acceptor.associations()[0].abort("idle for too long")
-                wait_until(lambda: not acceptor.associations(), what="A-ABORT to be on its way")
+                wait_until(lambda: not acceptor._connections._incoming, what="A-ABORT to be on its way")
 
         monkeypatch.setattr(Counts, "note", note)
         final = house.move()
