@@ -232,6 +232,18 @@ def decided(us: Node, at: datetime, *, person: str, what: str, study: StudyTold)
     )
 
 
+def viewed(us: Node, at: datetime, *, person: str, study: StudyTold) -> Message:
+    """A person looked at a study on the gateway's own pages (A.5.3.6, read)."""
+    return Message(
+        event=INSTANCES_ACCESSED,
+        action="R",
+        at=at,
+        description="looked at on the status pages",
+        participants=(Participant(user=person, requestor=True), _us(us, None)),
+        subjects=_subjects([study]),
+    )
+
+
 def deleted(us: Node, at: datetime, *, person: str, why: str, study: StudyTold) -> Message:
     """Files of a study were removed (A.5.3.8), by a person or, with ``person`` empty, by the gateway's retention."""
     by_person = (Participant(user=person, requestor=True),) if person else ()

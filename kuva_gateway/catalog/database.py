@@ -119,13 +119,14 @@ class Catalog:
         *,
         create: bool = True,
         update: bool = True,
+        read_only: bool = False,
         now: Callable[[], datetime] = utc_now,
         busy_timeout: float = 5.0,
     ) -> Catalog:
         """Open the catalog: SQLite at ``path`` when ``url`` is None, else PostgreSQL at ``url``.
 
         Missing migrations are run unless ``update`` is false. A write waits at most ``busy_timeout`` seconds for its
-        turn.
+        turn; with ``read_only`` the database itself refuses it.
 
         Raises
         ------
@@ -139,9 +140,9 @@ class Catalog:
         if url is None:
             if not create and not path.exists():
                 raise NotFoundError(f"there is no catalog at {path}")
-            database: Any = _sqlite(path, busy_timeout)
+            database: Any = _sqlite(path, busy_timeout, read_only=read_only)
         else:
-            database = _postgresql(url, busy_timeout)
+            database = _postgresql(url, busy_timeout, read_only=read_only)
         catalog = cls(database, postgresql=url is not None, now=now, busy_timeout=busy_timeout)
         if url is None:
             file = path.resolve()
@@ -273,7 +274,7 @@ class _PostgresqlPool(_KeepsFew, PooledPostgresqlDatabase):  # type: ignore[misc
     pass
 
 
-def _sqlite(path: Path, busy_timeout: float) -> Any:
+def _sqlite(path: Path, busy_timeout: float, *, read_only: bool = False) -> Any:
     """A pool of connections to the file at ``path``, which nobody but its owner may read."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -283,7 +284,7 @@ def _sqlite(path: Path, busy_timeout: float) -> Any:
         pass
     except OSError as error:
         raise CatalogUnavailableError(f"the catalog at {path} cannot be opened: {error.strerror}") from error
-    pragmas = {"busy_timeout": int(busy_timeout * 1000), **PRAGMAS}
+    pragmas = {"busy_timeout": int(busy_timeout * 1000), **PRAGMAS, **({"query_only": 1} if read_only else {})}
     return _SqlitePool(str(path), pragmas=pragmas, check_same_thread=False, max_connections=None, autoconnect=False)
 
 
@@ -297,7 +298,7 @@ _SILENCE = {
 """A database server that vanished without a word is known after a minute (libpq; the last one in milliseconds)."""
 
 
-def _postgresql(url: str, busy_timeout: float) -> Any:
+def _postgresql(url: str, busy_timeout: float, *, read_only: bool = False) -> Any:
     """A pool of psycopg 3 connections."""
     address = "postgresql://" + url.removeprefix("postgresql://").removeprefix("postgres://")
     return _PostgresqlPool(
@@ -307,5 +308,6 @@ def _postgresql(url: str, busy_timeout: float) -> Any:
         autoconnect=False,
         connect_timeout=max(2, int(busy_timeout)),
         **_SILENCE,
+        **({"options": "-c default_transaction_read_only=on"} if read_only else {}),
         application_name="kuva-gateway",
     )

@@ -32,6 +32,7 @@ class Invocation:
     def __init__(self) -> None:
         self.config_option: str | None = None
         self.json = False
+        self.reads_only = False
         self._configuration: Configuration | None = None
         self._catalog: Catalog | None = None
 
@@ -69,7 +70,7 @@ class Invocation:
             from kuva_gateway.parts import open_catalog, tell_journal
 
             self.state_directory(create=create)
-            catalog = open_catalog(self.configuration(), create=create)
+            catalog = open_catalog(self.configuration(), create=create, read_only=self.reads_only)
             catalog.on_noted = lambda: tell_journal(self.configuration(), catalog)
             self._catalog = catalog
         return self._catalog

@@ -25,8 +25,11 @@ def person() -> str:
         return f"uid {os.getuid()}"
 
 
-def tell(invocation: Invocation, make: Callable[[Node, datetime], Message], what: str) -> None:
-    """Append a message to the trail; ``what`` names, on standard error, what could not be written into it."""
+def tell(invocation: Invocation, make: Callable[[Node, datetime], Message], what: str) -> bool:
+    """Append a message to the trail; ``what`` names, on standard error, what could not be written into it.
+
+    Returns whether it is there.
+    """
     from kuva_gateway.audit.message import to_xml
     from kuva_gateway.audit.trail import Trail
     from kuva_gateway.parts import audit_folder, audit_source
@@ -37,3 +40,5 @@ def tell(invocation: Invocation, make: Callable[[Node, datetime], Message], what
         Trail(audit_folder(invocation.configuration())).append([(message.at, to_xml(message, source))])
     except (OSError, GatewayError) as error:
         say(f"kuva-gateway: {what} could not be written into the audit trail: {error}")
+        return False
+    return True

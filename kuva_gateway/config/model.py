@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from kuva_gateway.config.archive import Archive, Uid
 from kuva_gateway.config.delivery import Filter, Statuses, Window
@@ -181,11 +181,20 @@ class Metrics(Section):
 
 
 class Web(Section):
-    """Where ``kuva-gateway web`` offers the status page: to this machine alone, so that a proxy decides who sees it."""
+    """Where ``kuva-gateway web`` offers the status pages, to this machine alone, and who sees what there."""
 
     host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
     port: Port = 8480
     allowed_hosts: tuple[str, ...] = ()
+    user_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = None
+    token: Path | None = None
+    show_patients: bool = False
+
+    @model_validator(mode="after")
+    def _patients_to_known_people(self) -> Web:
+        if self.show_patients and self.user_header is None and self.token is None:
+            raise ValueError("show_patients needs user_header or token: who sees patients is written down")
+        return self
 
 
 class Alerts(Section):

@@ -27,7 +27,12 @@ RESTORING = "restoring"
 
 
 def open_catalog(
-    configuration: Configuration, *, create: bool, update: bool = False, now: Callable[[], datetime] | None = None
+    configuration: Configuration,
+    *,
+    create: bool,
+    update: bool = False,
+    read_only: bool = False,
+    now: Callable[[], datetime] | None = None,
 ) -> Catalog:
     """The catalog that the configuration names.
 
@@ -40,7 +45,12 @@ def open_catalog(
     _refuse_half_restored(configuration)
     keywords: dict[str, Any] = {} if now is None else {"now": now}
     return Catalog.open(
-        configuration.catalog.url, catalog_path(configuration), create=create, update=update, **keywords
+        configuration.catalog.url,
+        catalog_path(configuration),
+        create=create,
+        update=update,
+        read_only=read_only,
+        **keywords,
     )
 
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from kuva_gateway.catalog.flow import HOUR, Flow
 from kuva_gateway.config import Configuration
 from kuva_gateway.monitoring.alerts import CATALOG_AWAY, DOWN, Raised, Severity, raised, size
 from kuva_gateway.monitoring.situation import Situation
 from kuva_gateway.validation.rules import RULES
+from kuva_gateway.web.plots import Plot, plot
+from kuva_gateway.web.telling import Teller
 from kuva_gateway.web.words import ALERTS_FI, STATES, WORDS, Language
 
 STUDY_STATES = ("receiving", "settled", "held", "accepted", "archived")
@@ -142,4 +145,14 @@ def _held(rule: str, number: int, language: Language) -> HeldLine:
         title="" if known is None else known.title.say(language),
         remedy="" if known is None else known.remedy.say(language),
         number=number,
+    )
+
+
+def flow_plots(flow: Flow, tell: Teller) -> tuple[Plot, ...]:
+    """The last day's numbers as small charts."""
+    hours = len(next(iter(flow.hours.values())))
+    names = [tell.hour(flow.until - (hours - place) * HOUR) for place in range(hours)]
+    titles = {"received": "received", "held": "held_now", "delivered": "delivered", "archived": "archived"}
+    return tuple(
+        plot(tell.words[titles[name]], numbers, names, tell.words["most"]) for name, numbers in flow.hours.items()
     )

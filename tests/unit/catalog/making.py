@@ -142,16 +142,20 @@ class Hospital:
         return studies.record_verdict(self.catalog, view, passed, findings, destinations)
 
     def accept(
-        self, study: str = "1.2.1", instances: int = 2, destinations: Sequence[DestinationPlan] = (ARCHIVE,)
+        self,
+        study: str = "1.2.1",
+        instances: int = 2,
+        destinations: Sequence[DestinationPlan] = (ARCHIVE,),
+        **attributes: Any,
     ) -> None:
         """A study that has arrived, settled and passed."""
-        self.send(study, instances)
+        self.send(study, instances, **attributes)
         self.settle(study)
         assert self.judge(study, destinations=destinations)
 
-    def hold(self, study: str = "1.2.1", *findings: FindingRecord) -> None:
+    def hold(self, study: str = "1.2.1", *findings: FindingRecord, **attributes: Any) -> None:
         """A study that has arrived, settled and failed."""
-        self.send(study)
+        self.send(study, **attributes)
         self.settle(study)
         assert self.judge(study, *(findings or (MISSING,)))
 

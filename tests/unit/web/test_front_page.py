@@ -12,8 +12,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from kuva_gateway.catalog.figures import CatalogFigures, Rest
+from kuva_gateway.catalog.flow import COUNTED, Flow
 from kuva_gateway.catalog.states import ENTRY, STUDY
 from kuva_gateway.config import Configuration
+from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.monitoring.alerts import ALERTS
 from kuva_gateway.monitoring.situation import Situation
 from kuva_gateway.validation.rules import RULES
@@ -41,9 +43,30 @@ def figures(**changed: Any) -> CatalogFigures:
     return CatalogFigures(**{**empty, **changed})
 
 
-def client(situation: Situation, stopped_at: datetime | None = None, **keys: Any) -> TestClient:
+class Read:
+    """A catalog in which a test says what there is."""
+
+    def __init__(self, *, numbers: tuple[int, ...] = (0,) * 24, failed: tuple[dict[str, Any], ...] = ()) -> None:
+        self.numbers, self.failures = numbers, failed
+
+    def flow(self, until: datetime) -> Flow:
+        return Flow(until=until, hours=dict.fromkeys(COUNTED, self.numbers))
+
+    def failed(self) -> list[dict[str, Any]]:
+        return list(self.failures)
+
+    def held(self, rule: str) -> list[dict[str, Any]]:
+        raise CatalogUnavailableError("away")
+
+    found = study = held
+
+
+def client(
+    situation: Situation, stopped_at: datetime | None = None, *, read: Read | None = None, **keys: Any
+) -> TestClient:
     configuration = Configuration.model_validate({"environment": "test", **keys})
-    return TestClient(application(configuration, lambda: (situation, stopped_at)), base_url="http://127.0.0.1:8480")
+    made = application(configuration, lambda: (situation, stopped_at), read or Read())
+    return TestClient(made, base_url="http://127.0.0.1:8480")
 
 
 def well(**changed: Any) -> Situation:
@@ -79,7 +102,49 @@ def test_a_catalog_that_is_away_is_told_without_the_databases_own_words() -> Non
     page = client(Situation(at=NOW, catalog_away="host=db password=hunter2")).get("/?lang=en").text
     assert "The catalog does not answer" in page
     assert "hunter2" not in page
-    assert page.count(WORDS["en"]["unknown"]) >= 3
+    assert page.count(WORDS["en"]["unknown"]) >= 5
+
+
+def test_a_day_is_drawn_hour_by_hour_and_said_in_words() -> None:
+    numbers = (0,) * 20 + (3, 9, 0, 1)
+    page = client(well(), read=Read(numbers=numbers)).get("/?lang=en").text
+    assert 'aria-label="Archived studies: 13; most at 00:00: 9"' in page
+    assert "<title>23:00: 3</title>" in page
+    heights = [int(one) for one in re.findall(r'<rect x="\d+" y="\d+" width="8" height="(\d+)">', page)]
+    assert heights == ([0] * 20 + [13, 40, 0, 4]) * 4
+
+
+def test_failed_deliveries_are_told_with_their_reason_and_remedy_and_lead_to_the_study() -> None:
+    entry = {
+        "study_instance_uid": "1.2.3",
+        "destination": HOSTILE,
+        "state": "failed",
+        "attempts": 3,
+        "sent": 1,
+        "committed": 0,
+        "next_attempt_at": None,
+        "last_error": {"at": "2026-03-02T00:00:00Z", "code": "A900", "meaning": "no match", "comment": "Testi^Potilas"},
+        "remedy": "mend it",
+    }
+    page = client(well(), read=Read(failed=(entry,) * 11)).get("/?lang=fi").text
+    assert "&lt;script&gt;alert(1)" in page
+    assert "A900 no match" in page
+    assert "Testi" not in page
+    assert '<a href="study/1.2.3?lang=fi">1.2.3</a>' in page
+    assert page.count("mend it") == 10
+    assert WORDS["fi"]["more_failed"] in page
+
+
+def test_a_catalog_that_goes_away_between_two_questions_leaves_the_rest_of_the_page() -> None:
+    class Gone(Read):
+        def flow(self, until: datetime) -> Flow:
+            raise CatalogUnavailableError("away")
+
+    answer = client(well(), read=Gone()).get("/?lang=en")
+    assert answer.status_code == 200
+    assert answer.text.count(WORDS["en"]["unknown"]) == 3
+    for path in ("/held/COD-03", "/study/1.2.3", "/find?q=1"):
+        assert client(well()).get(path).status_code == 503
 
 
 def test_a_held_study_is_told_by_rule_with_its_remedy_in_finnish() -> None:
@@ -133,7 +198,8 @@ def test_many_who_ask_cost_one_look_every_few_seconds() -> None:
         return well(), None
 
     browser = TestClient(
-        application(Configuration(environment="test"), look, lambda: clock[0]), base_url="http://localhost"
+        application(Configuration(environment="test"), look, Read(), clock=lambda: clock[0]),
+        base_url="http://localhost",
     )
     for at in (0.0, FRESH - 0.1, FRESH):
         clock[0] = at
