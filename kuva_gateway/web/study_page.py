@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kuva_gateway.monitoring.alerts import size
 from kuva_gateway.validation.rules import RULES
 from kuva_gateway.web.telling import Teller
 
@@ -88,7 +87,7 @@ def study_page(study: Json, story: Iterable[Json], tell: Teller) -> StudyPage:
         (words["modalities"], ", ".join(study["modalities"])),
         (words["study_date"], study["study_date"] or ""),
         (words["images"], words["of_series"].format(images=study["instances"], series=study["series"])),
-        (words["bytes"], size(study["bytes"])),
+        (words["bytes"], write_size(study["bytes"])),
         (words["peer"], study["peer"]),
         (words["first_arrival"], tell.iso(study["first_arrival"])),
         (words["last_arrival"], tell.iso(study["last_arrival"])),
@@ -173,14 +172,31 @@ def _moment(event: Json, tell: Teller) -> Moment:
     changed = detail.get("to")
     more: Sequence[str] = [
         tell.state(changed) if changed else "",
-        *(str(detail[name]) for name in ("outcome", "code", "meaning", "kind") if detail.get(name)),
+        *(str(detail[name]) for name in ("outcome", "code", "meaning") if detail.get(name)),
+        tell.words.get(f"kind_{detail.get('kind')}", ""),
         _quoted(str(detail.get("comment") or ""), tell),
         str(detail["reason"]) if detail.get("reason") else "",
     ]
     return Moment(
         at=tell.iso(event["at"]),
         event=tell.event(event["event"]),
-        what="" if event["what"] == "study" else event["what"],
+        what=_thing(event["what"], tell),
         by=event["by"],
         more=", ".join(one for one in more if one),
     )
+
+
+def _thing(what: str, tell: Teller) -> str:
+    """``study``, ``entry 7 archive`` or ``document 1.2.3`` in words; of the study nothing need be said."""
+    kind, _, rest = what.partition(" ")
+    return f"{tell.words[kind]} {rest}" if kind in ("document", "entry") else ""
+
+
+def write_size(count: int) -> str:
+    """Bytes for people: three digits and a unit."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1000 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:.3g} {unit}"

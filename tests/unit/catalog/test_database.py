@@ -35,6 +35,17 @@ def test_a_write_is_there_for_every_reader_once_it_ended(catalog: Catalog) -> No
     assert names(catalog) == ["archive"]
 
 
+def test_who_only_reads_sees_everything_and_the_database_refuses_the_rest(
+    catalog: Catalog, open_catalog: OpenCatalog
+) -> None:
+    reader = open_catalog(create=False, update=False, read_only=True)
+    add_destination(catalog, "archive")
+    assert names(reader) == ["archive"]
+    with pytest.raises(CatalogUnavailableError, match="READONLY|25006"):
+        add_destination(reader, "x")
+    assert names(reader) == names(catalog) == ["archive"]
+
+
 def test_a_write_that_fails_leaves_nothing_and_the_connection_is_fit_for_more(catalog: Catalog) -> None:
     def add_and_fail() -> None:
         with catalog.write():

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kuva_gateway.catalog import commitments, entries, studies
+from kuva_gateway.catalog import commitments, entries, flow, studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.figures import unarchived_bytes
 from kuva_gateway.catalog.reconcile import reconcile
@@ -30,6 +30,9 @@ ASKED: dict[str, Callable[[Catalog], Any]] = {
     "overdue commitments": lambda catalog: commitments.overdue(catalog, "archive", NOW, limit=10),
     "figures": stats,
     "bytes that wait for the archive": unarchived_bytes,
+    "the flow of a day": lambda catalog: flow.flow(catalog, NOW),
+    "what a rule holds": lambda catalog: flow.held(catalog, "DOC-02", 100),
+    "what has a number": lambda catalog: flow.found(catalog, "A1", 100),
     "the newest studies": studies.listing,
     "held studies": lambda catalog: studies.listing(catalog, state="held"),
     "studies of a peer": lambda catalog: studies.listing(catalog, peer="ct1"),
