@@ -305,6 +305,14 @@ ALERTS_FI: Final[Mapping[str, tuple[str, str]]] = {
         "Varmenne vanhenee nyt",
         "Uusi varmenne heti: ilman sitä TLS-yhteydet eivät toimi.",
     ),
+    "KuvaGatewayRevocationListOld": (
+        "Sulkulista vanhenee pian",
+        "Hae varmentajalta uusi sulkulista (tls.revocation) ja lataa se: kuva-gateway config reload.",
+    ),
+    "KuvaGatewayRevocationListExpired": (
+        "Sulkulista on vanhentunut",
+        "Hae varmentajalta uusi sulkulista heti (tls.revocation) ja lataa se: kuva-gateway config reload.",
+    ),
     "KuvaGatewayAuditBehind": (
         "Tapahtumaloki on jäljessä",
         "Katso, voiko tapahtumalokin kirjoittaa ja vastaako sen kerääjä.",
