@@ -115,7 +115,7 @@ class Trial(Steps):
         stays = done.returncode != 0 and (state, restarts, status) == ("failed", "0", "2")
         self.check("a fault in the configuration ends it for good", stays, f"{state}, {restarts} restarts, {status}")
         told = self.box.run("journalctl", "-b", "-u", SERVICE, "-o", "cat", "-n", "20").stdout
-        self.check("the journal names the line", "line 11: peers[2].allow[0]: " in told)
+        self.check("the journal names the line", "line 10: peers[2].allow[0]: " in told)
         self.configure()
         self.box.run("systemctl", "reset-failed", *RUNNING)
         self.check("mended, it starts", self.box.run("systemctl", "start", *RUNNING).returncode == 0)
