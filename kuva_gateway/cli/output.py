@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 
 import click
 
@@ -42,30 +43,94 @@ def emit_rows(invocation: Invocation, rows: Sequence[Mapping[str, Any]], columns
 
 
 def emit_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; a cell's text is never markup."""
+    """Print a table; a cell's text is never markup.
+
+    Only running text is ever broken over several lines: a UID or a time can be copied, and found by ``grep``. Where a
+    terminal is too narrow for that, each row becomes a few lines of their own, with its empty cells left out.
+    """
+    shown = [[_printable(cell) for cell in row] for row in rows]
+    terminal = _width(sys.stdout)
+    if terminal is None:
+        widths = _widths(headings, shown)
+        _print_table(headings, shown, sum(widths) + _GAP * len(widths))
+    elif _fits(headings, shown, terminal):
+        _print_table(headings, shown, terminal)
+    else:
+        told = [place for place in range(len(headings)) if any(row[place] for row in shown)]
+        headings = [headings[place] for place in told]
+        shown = [[row[place] for place in told] for row in shown]
+        (_print_table if _fits(headings, shown, terminal) else _print_records)(headings, shown, terminal)
+
+
+def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+
+
+def _running(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a column has running text."""
+    return any(" " in row[place] and len(row[place]) > _TEXT for row in rows)
+
+
+def _fits(headings: Sequence[str], rows: Sequence[Sequence[str]], terminal: int) -> bool:
+    widths = _widths(headings, rows)
+    least = (min(width, _TEXT) if _running(rows, place) else width for place, width in enumerate(widths))
+    return sum(least) + _GAP * len(widths) <= terminal
+
+
+_GAP: Final = 3
+"""Columns between two cells."""
+_TEXT: Final = 24
+"""The least that running text is given."""
+
+
+def _width(stream: TextIO) -> int | None:
+    """The columns of a terminal, None for anything else."""
+    if not stream.isatty():
+        return None
+    wanted = os.environ.get("COLUMNS", "")
+    try:
+        return int(wanted) if wanted.isdigit() else os.get_terminal_size(stream.fileno()).columns or _NARROW
+    except OSError:
+        return _NARROW
+
+
+_NARROW: Final = 80
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=not _running(rows, place))
     for row in rows:
-        table.add_row(
-            *(
-                Text(_printable(cell), style=_COLOURS.get(cell, "") if heading in _COLOURED else "")
-                for heading, cell in zip(headings, row, strict=True)
-            )
-        )
+        table.add_row(*(Text(cell, style=_colour(heading, cell)) for heading, cell in zip(headings, row, strict=True)))
     terminal = sys.stdout.isatty()
     Console(
-        width=None if terminal else 200,
+        width=width,
         force_terminal=terminal,  # whatever FORCE_COLOR says: what is piped is read by a program
         no_color=not coloured(sys.stdout),
         highlight=False,
         soft_wrap=not terminal,
     ).print(table)
+
+
+def _print_records(headings: Sequence[str], rows: Sequence[Sequence[str]], terminal: int) -> None:
+    """Long lines are the terminal's to break, so that they can be copied whole."""
+    width, colours = max(map(len, headings)), coloured(sys.stdout)
+    for row in rows:
+        for heading, cell in zip(headings, row, strict=True):
+            if cell:
+                value = click.style(cell, fg=_colour(heading, cell) or None)
+                click.echo(f"{click.style(f'{heading:<{width}}', bold=True)}  {value}", color=colours)
+        click.echo()
+
+
+def _colour(heading: str, cell: str) -> str:
+    return _COLOURS.get(cell, "") if heading in _COLOURED else ""
 
 
 def emit_object(invocation: Invocation, value: Mapping[str, Any]) -> None:
@@ -121,9 +186,15 @@ def each(what: str, items: Sequence[T]) -> Iterator[T]:
             advance(number)
 
 
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+"""As JSON has it; people are not shown parts of seconds."""
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return f"{value[:10]} {value[11:19]}Z"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

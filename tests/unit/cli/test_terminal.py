@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from kuva_gateway.cli import main
-from kuva_gateway.cli.output import emit_table
+from kuva_gateway.cli.invocation import Invocation
+from kuva_gateway.cli.output import emit_rows, emit_table
 from tests.authorizations import build_authorization
 from tests.studies import document, make_study
 from tests.support import ROOT
@@ -27,8 +31,9 @@ ESCAPE = "\x1b["
 class Screen:
     """A terminal, and what was written to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = 80) -> None:
         self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.file = open(theirs, "w", encoding="utf-8")  # noqa: SIM115  (closed by text)
         self._pieces: list[bytes] = []
         self._reading = threading.Thread(target=self._read)
@@ -50,10 +55,10 @@ class Screen:
 
 
 @contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch, stream: str) -> Iterator[Screen]:
+def terminal(monkeypatch: pytest.MonkeyPatch, stream: str, columns: int = 80) -> Iterator[Screen]:
     """A terminal as standard output or standard error."""
     monkeypatch.setenv("TERM", "xterm-256color")
-    screen = Screen()
+    screen = Screen(columns)
     with monkeypatch.context() as patched:
         patched.setattr(sys, stream, screen.file)
         yield screen
@@ -61,7 +66,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, stream: str) -> Iterator[Screen]:
 
 @pytest.fixture(autouse=True)
 def without_wishes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -168,3 +173,58 @@ def test_the_doctor_has_none_in_a_pipe(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "a.yaml").write_text("environment: test\n")
     main(["doctor", "--no-calls", "--config", str(tmp_path / "a.yaml")])
     assert ESCAPE not in capsys.readouterr().out
+
+
+# -- width -----------------------------------------------------------------------------------------------------------
+
+UID = "2.25." + "7" * 50
+WHY = "the archive did not answer within a minute, which it does when it is being mended"
+MOMENT = "2026-11-24T02:28:41.172085Z"
+
+
+def entries() -> None:
+    headings = [("id", "entry"), ("uid", "study"), ("at", "next attempt"), ("empty", "remedy"), ("why", "why")]
+    rows = [{"id": number, "uid": UID, "at": MOMENT, "empty": None, "why": WHY} for number in (1, 2)]
+    emit_rows(Invocation(), rows, headings)
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, columns: int) -> list[str]:
+    with terminal(monkeypatch, "stdout", columns) as screen:
+        entries()
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", screen.text()).splitlines()]
+
+
+def test_where_there_is_room_each_row_is_a_line_and_running_text_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = seen(monkeypatch, 140)
+    assert sum(UID in line and "2026-11-24 02:28:41Z" in line for line in lines) == 2
+    assert max(map(len, lines)) <= 140
+    assert "remedy" in lines[1]
+
+
+def test_an_empty_column_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = seen(monkeypatch, 124)
+    assert sum(UID in line for line in lines) == 2
+    assert "remedy" not in lines[1]
+    assert max(map(len, lines)) <= 124
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_on_a_narrow_terminal_each_row_is_told_line_by_line_and_nothing_is_torn(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    lines = seen(monkeypatch, columns)
+    first = [
+        "entry         1",
+        f"study         {UID}",
+        "next attempt  2026-11-24 02:28:41Z",
+        f"why           {WHY}",
+        "",
+    ]
+    assert lines[:5] == first
+    assert len(lines) == 10
+
+
+def test_in_a_pipe_each_row_is_one_line_whatever_its_length(capsys: Capture) -> None:
+    entries()
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(UID in line and WHY in line for line in lines) == 2
