@@ -21,8 +21,10 @@ from typing import Any
 from kuva_gateway import __version__, log, parts, systemd
 from kuva_gateway.aftercare import Aftercare, Hands
 from kuva_gateway.auditing import Auditing
-from kuva_gateway.catalog.database import Catalog, utc_now
+from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.indexer import Indexer
+from kuva_gateway.catalog.waiting import shift
+from kuva_gateway.clock import ClockWatch, SteadyClock
 from kuva_gateway.config import Configuration
 from kuva_gateway.control import ControlServer
 from kuva_gateway.delivering import Arriving, Delivering
@@ -98,6 +100,8 @@ class Daemon:
         self._supervision = Supervision(self._log)
         self._monitoring: Monitoring | None = None
         self._wakeups: Wakeups | None = None
+        self._clock_watch: ClockWatch | None = None
+        self._now = SteadyClock()
         self._parts_changing = threading.Lock()
         self.reloading = Reloading(
             configuration, path, self._take_on, stopping=stop, log=self._log, around=self._supervision.reloading
@@ -193,7 +197,7 @@ class Daemon:
 
     def _start_indexer(self) -> None:
         if self._catalog is None:
-            self._catalog = parts.open_catalog(self.configuration, create=True, update=True)
+            self._catalog = parts.open_catalog(self.configuration, create=True, update=True, now=self._now)
             self._undo.append(("catalog", self._catalog.close))
             self._journaling = Journaling(self.configuration, self._catalog, self._undo, stopping=self._stop.is_set)
         load_starter_codes(self._catalog)
@@ -232,7 +236,7 @@ class Daemon:
         catalog, queue_log = self._catalog, log.get_logger("queue")
         arriving = Arriving(in_flight=self._reception.in_flight, passed=self._indexer_passed)
         delivering = Delivering(
-            self.configuration, catalog, self.spool, arriving, now=utc_now, rng=self._rng, log=queue_log
+            self.configuration, catalog, self.spool, arriving, now=self._now, rng=self._rng, log=queue_log
         )
         aftercare = self._aftercare = self._make_aftercare(catalog, queue_log)
         aftercare.keep_out()
@@ -241,6 +245,9 @@ class Daemon:
         wakeups = self._wakeups = Wakeups(
             self._ticks(catalog, delivering, aftercare), log=queue_log, went_round=self._supervision.went_round
         )
+        watch = self._clock_watch = self._make_clock_watch(catalog, wakeups)
+        watch.start()  # before anything is claimed by a clock that was set back
+        self._undo.append(("clock watch", watch.stop))
         self._undo.append(("delivery", delivering.stop))
         delivering.start()
         self._supervision.beat("the clock")
@@ -254,9 +261,18 @@ class Daemon:
             **aftercare.ticks(),
             **self._auditing.ticks(catalog),
             **self._journaling.ticks(),
-            **drop_folder_ticks(self.configuration, catalog, now=utc_now),
+            **drop_folder_ticks(self.configuration, catalog, now=self._now),
             "sweep": Tick(call=self._sweep, every=SWEEP_EVERY),
         }
+
+    def _make_clock_watch(self, catalog: Catalog, wakeups: Wakeups) -> ClockWatch:
+        return ClockWatch(
+            self._now,
+            self.configuration.state_directory / "clock",
+            shift=lambda step: shift(catalog, step),
+            stepped=wakeups.begin_again,
+            log=log.get_logger("clock"),
+        )
 
     def _make_aftercare(self, catalog: Catalog, queue_log: Any) -> Aftercare:
         assert self._reception is not None
@@ -268,7 +284,7 @@ class Daemon:
             on_receipt=self._on_receipt,
             usage=self._reception.usage,
         )
-        return Aftercare(self.configuration, catalog, self.spool, hands, now=utc_now, rng=self._rng, log=queue_log)
+        return Aftercare(self.configuration, catalog, self.spool, hands, now=self._now, rng=self._rng, log=queue_log)
 
     def _start_control(self) -> None:
         control = ControlServer(

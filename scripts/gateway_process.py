@@ -152,6 +152,7 @@ class Gateway:
         self.spool = self.state / "spool"
         self.log = folder / "gateway.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
         value = configuration(self.port, archive_port, **changes)
         if processes is not None:
             value["listen"]["processes"] = processes
@@ -165,6 +166,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kuva_gateway", "run", "--config", str(self.config)],
                 cwd=ROOT,
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -7,16 +7,19 @@ no thread behind.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.log import get_logger
@@ -25,6 +28,7 @@ AWAY_AGAIN = 300.0
 """Seconds after which the log is told again that the catalog is still away."""
 SHORTEST_TICK = 0.1
 """Seconds between two calls at least, however short somebody configures them."""
+SHORTEST_INTERVAL = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,16 @@ class _OneThread(ThreadPoolExecutor):  # type: ignore[misc]
     def start(self, scheduler: Any, alias: str) -> None:
         super().start(scheduler, alias)
         self._pool.submit(int)
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]
+    """So many seconds from now, whatever was missed: the library's own counts every interval of a clock set forward."""
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=max(seconds, SHORTEST_INTERVAL))
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return now + self._interval
 
 
 class Wakeups:
@@ -90,8 +104,14 @@ class Wakeups:
             if known.call != tick.call:
                 self._scheduler.modify_job(name, args=(name, tick.call))
             if known.every != tick.every:
-                self._scheduler.reschedule_job(name, trigger="interval", seconds=tick.every)
+                self._scheduler.reschedule_job(name, trigger=_Every(tick.every))
         self._ticks = dict(ticks)
+
+    def begin_again(self) -> None:
+        """The clock was set: every tick's next call is one interval from now."""
+        for name, tick in dict(self._ticks).items():
+            with contextlib.suppress(JobLookupError):  # a reload took it away
+                self._scheduler.reschedule_job(name, trigger=_Every(tick.every))
 
     def stop(self) -> None:
         """Call no more, and return when the calls that were under way have returned."""
@@ -100,9 +120,7 @@ class Wakeups:
             self._scheduler.shutdown(wait=True)
 
     def _add(self, name: str, tick: Tick) -> None:
-        self._scheduler.add_job(
-            self._run, "interval", seconds=tick.every, id=name, executor=name, args=(name, tick.call)
-        )
+        self._scheduler.add_job(self._run, _Every(tick.every), id=name, executor=name, args=(name, tick.call))
 
     def _run(self, name: str, call: Callable[[], object]) -> None:
         if self._stopping.is_set():

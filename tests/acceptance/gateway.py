@@ -93,6 +93,7 @@ class Gateway:
         self.spool = self.state / "spool"
         self.log = folder / "gateway.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self.configure(configuration(self.port, archive_port, **changes))
 
@@ -109,7 +110,7 @@ class Gateway:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "kuva_gateway", "run", "--config", str(self.config)],
                 cwd=ROOT,
-                env={**os.environ, "PYTHONFAULTHANDLER": "1"},
+                env={**os.environ, "PYTHONFAULTHANDLER": "1", **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

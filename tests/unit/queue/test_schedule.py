@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from functools import partial
+
+import pytest
+import time_machine
 
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.queue.schedule import Tick, Wakeups
@@ -146,3 +150,17 @@ def test_each_tick_that_went_round_is_told_of_also_one_that_failed() -> None:
     wakeups.start()
     wait_until(lambda: told.count("bad") >= 2)
     wakeups.stop()
+
+
+@pytest.mark.parametrize("years", [-30, 30])
+def test_a_clock_that_is_set_by_years_neither_stops_the_ticks_nor_counts_what_it_missed(years: int) -> None:
+    calls: list[int] = []
+    with time_machine.travel("2020-01-01T00:00:00Z", tick=True) as traveller:
+        wakeups = Wakeups({"look": Tick(call=lambda: calls.append(1), every=0.02)})
+        wakeups.start()
+        wait_until(lambda: calls)
+        traveller.move_to(datetime(2020 + years, 1, 1, tzinfo=UTC))
+        wakeups.begin_again()
+        seen = len(calls)
+        wait_until(lambda: len(calls) >= seen + 3, timeout=5)
+        wakeups.stop()
