@@ -194,6 +194,18 @@ def test_every_page_is_in_the_index() -> None:
     assert listed == {path.stem for path in (ROOT / "docs").glob("*.rst")} - {"index"}
 
 
+def test_every_page_that_is_named_is_there() -> None:
+    paths = [*ROOT.glob("*.rst"), *(ROOT / "docs").rglob("*.rst*"), *(ROOT / "conf").iterdir()]
+    paths += [*(ROOT / "kuva_gateway").rglob("*.py"), *(ROOT / "systemd").glob("kuva*")]
+    named = {
+        (name, path.name)
+        for path in paths
+        for name in re.findall(r"docs/([a-z-]+)\.rst", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 100
+    assert [one for one in sorted(named) if not (ROOT / "docs" / f"{one[0]}.rst").is_file()] == []
+
+
 @pytest.mark.slow
 def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
     module("sphinx")
