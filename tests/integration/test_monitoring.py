@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,10 @@ from kuva_gateway import log
 from kuva_gateway.config import load
 from kuva_gateway.daemon import Daemon
 from kuva_gateway.log import repeats
+from kuva_gateway.monitoring import monitoring
+from kuva_gateway.monitoring.alerts import SPOOL_FULL, Raised
 from kuva_gateway.monitoring.families import FAMILIES, PREFIX
+from kuva_gateway.monitoring.telling import Telling
 from kuva_gateway.network import AssociationRejected, NetworkError
 from tests.support import wait_until
 from tests.unit.metrics.test_endpoint import ask
@@ -48,10 +53,10 @@ CONFIGURATION: dict[str, Any] = {
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Daemon]:
+def running(folder: Path, **changes: Any) -> Iterator[Daemon]:
     """The daemon in this process."""
     path = folder / "kuva-gateway.yaml"
-    path.write_text(yaml.safe_dump(CONFIGURATION))
+    path.write_text(yaml.safe_dump({**CONFIGURATION, **changes}))
     daemon = Daemon(load(path), threading.Event(), path)
     try:
         daemon.start()
@@ -176,6 +181,46 @@ def test_a_catalog_that_is_locked_is_said_and_delays_nobody(
     free.set()
     wait_until(lambda: figure(figures(daemon), "catalog_up") == 1)
     wait_until(lambda: figure(figures(daemon), "index_lag_seconds") == 0)
+
+
+def test_somebody_is_told_of_an_alert_once_an_hour_also_over_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, program, ahead = tmp_path / "told", tmp_path / "tell", timedelta()
+    program.write_text(f"#!/bin/sh\ncat >> {told}\n")
+    program.chmod(0o755)
+    looks: list[int] = []
+
+    class Hurried(Telling):
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **{**keywords, "now": lambda: datetime.now(UTC) + ahead})
+
+        def look(self, raised: Sequence[Raised]) -> int:
+            looks.append(super().look(raised))
+            return looks[-1]
+
+    def look_again() -> None:
+        before = len(looks)
+        wait_until(lambda: len(looks) >= before + 2, what="two looks for alerts")
+
+    monkeypatch.setattr(monitoring, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(monitoring, "Telling", Hurried)
+    keys = {"spool": {"minimum_free": "1000TiB"}, "alerts": {"command": [str(program)]}}
+    with running(tmp_path, **keys):
+        look_again()
+        assert sum(looks) == 0, "it has not lasted yet"
+        ahead += SPOOL_FULL.lasting
+        wait_until(lambda: sum(looks) == 1)
+        look_again()
+    with running(tmp_path, **keys):
+        look_again()
+        ahead += timedelta(minutes=50)
+        look_again()
+        ahead += timedelta(minutes=11)
+        wait_until(lambda: sum(looks) == 2)
+        look_again()
+    alerts = [json.loads(line)["alert"] for line in told.read_text().splitlines()]
+    assert alerts == ["KuvaGatewaySpoolFull"] * 2 == ["KuvaGatewaySpoolFull"] * sum(looks)
 
 
 @pytest.mark.slow
