@@ -100,3 +100,15 @@ def found(catalog: Catalog, text: str, limit: int) -> list[str]:
             limit,
         )
         return [row["uid"] for row in rows]
+
+
+def image_of(catalog: Catalog, uid: str) -> str | None:
+    """The digest of an image in the middle of a study whose file is here; None without any."""
+    here = (
+        "FROM instances i JOIN studies s ON s.id = i.study_id WHERE s.uid = ? AND i.current = 1 "
+        "AND i.purged_at IS NULL AND i.rows > 0 AND i.columns > 0"
+    )
+    with catalog.read() as session:
+        number = int(session.value(f"SELECT COUNT(*) {here}", uid))
+        row = session.one(f"SELECT i.digest {here} ORDER BY i.series_id, i.id LIMIT 1 OFFSET ?", uid, number // 2)
+    return None if row is None else bytes(row["digest"]).hex()

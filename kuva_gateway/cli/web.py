@@ -35,7 +35,7 @@ def web(invocation: Invocation) -> None:
     invocation.reads_only = True
     own = configuration.web
     token = None if own.token is None else read_token(configuration.path(own.token))
-    opening = threading.Lock()
+    opening, spool = threading.Lock(), invocation.spool()
 
     def open_catalog() -> Catalog:
         with opening:
@@ -61,7 +61,7 @@ def web(invocation: Invocation) -> None:
         application(
             configuration,
             look,
-            CatalogReader(open_catalog),
+            CatalogReader(open_catalog, spool.open_instance, spool.root),
             access=Access(user_header=own.user_header, token=token),
             seen=seen,
         ),

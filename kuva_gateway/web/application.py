@@ -42,6 +42,8 @@ FRESH = 5.0
 """Seconds for which one look is good."""
 REFRESH = 30
 """Seconds after which a browser asks again."""
+ONE_LOOK = 600.0
+"""Seconds for which the same person's looks at the same study are one look."""
 FAILED_SHOWN = 10
 """Entries on the front page."""
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -89,6 +91,25 @@ class _Glance:
         return _Glimpse(situation=situation, stopped_at=stopped_at, flow=flow, failed=failed)
 
 
+class _Looks:
+    """Who has been shown which study of late: a page that reloads itself, and its picture, are one look."""
+
+    def __init__(self, seen: Seen, clock: Callable[[], float]) -> None:
+        self._seen, self._clock, self._lock = seen, clock, threading.Lock()
+        self._until: dict[tuple[str, str], float] = {}
+
+    def told(self, user: str, study: Json) -> bool:
+        """Whether the look is written down."""
+        with self._lock:
+            now, look = self._clock(), (user, study["study_instance_uid"])
+            self._until = {one: until for one, until in self._until.items() if until > now}
+            if look not in self._until:
+                if not self._seen(user, study):
+                    return False
+                self._until[look] = now + ONE_LOOK
+            return True
+
+
 class Pages:
     """What is answered to whom."""
 
@@ -98,7 +119,7 @@ class Pages:
         self._configuration = configuration
         self._zone = ZoneInfo(configuration.timezone)
         self._reader = reader
-        self._seen = seen
+        self._looks = _Looks(seen, clock)
         self._glance = _Glance(look, reader, clock)
         self._templates = Environment(
             loader=PackageLoader("kuva_gateway.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -112,6 +133,7 @@ class Pages:
             Route("/find", self.find, methods=["GET"]),
             Route("/held/{rule}", self.held, methods=["GET"]),
             Route("/study/{uid}", self.study, methods=["GET"]),
+            Route("/study/{uid}/picture.png", self.picture, methods=["GET"]),
             Route("/style.css", self.stylesheet, methods=["GET"]),
         ]
 
@@ -167,10 +189,24 @@ class Pages:
             return self._missing(request, tell)
         except GatewayError:
             return self._away(request, tell)
-        if tell.patients and request.method == "GET" and not self._seen(request.state.user, study):
+        if tell.patients and not (request.method == "GET" and self._looks.told(request.state.user, study)):
             tell = Teller(tell.language, self._zone, patients=False)
         page = study_page(study, story, tell)
         return self._page(request, "study.html", tell, title=page.title, study=page, masked=not tell.patients)
+
+    def picture(self, request: Request) -> Response:
+        """A picture of an image: who the patient is may stand in it."""
+        tell, uid = self._teller(request), request.path_params["uid"]
+        if not (tell.patients and _UID.fullmatch(uid) and request.method == "GET"):
+            return self._missing(request, tell)
+        try:
+            study, _ = self._reader.study(uid)
+            if not self._looks.told(request.state.user, study):
+                return self._missing(request, tell)
+            png = self._reader.picture(uid)
+        except (OSError, GatewayError):  # the page's words for it are the picture's alternative text
+            return self._missing(request, tell)
+        return Response(png, media_type="image/png", headers=HEADERS)
 
     def stylesheet(self, request: Request) -> Response:
         """How the pages look."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Protocol
 
 from kuva_gateway.catalog import entries, flow, story, studies
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.catalog.flow import Flow
+from kuva_gateway.errors import NotFoundError
 
 Json = dict[str, Any]
 
@@ -34,12 +37,21 @@ class Reader(Protocol):
     def study(self, uid: str) -> tuple[Json, list[Json]]:
         """A study and its story; NotFoundError when there is none."""
 
+    def picture(self, uid: str) -> bytes:
+        """A PNG of an image of the study; GatewayError also where there is no picture of it."""
+
 
 class CatalogReader:
-    """Reads a catalog that is opened by the first question; one that was away is opened by a later one."""
+    """Reads a catalog that is opened by the first question; one that was away is opened by a later one.
 
-    def __init__(self, open_catalog: Callable[[], Catalog]) -> None:
+    ``open_file`` gives the stored file of a digest, ``folder`` is for what decoding a picture needs on the disk.
+    """
+
+    def __init__(self, open_catalog: Callable[[], Catalog], open_file: Callable[[str], BinaryIO], folder: Path) -> None:
         self._open = open_catalog
+        self._open_file = open_file
+        self._folder = folder
+        self._drawing = threading.Lock()
 
     def flow(self, until: datetime) -> Flow:
         """See :class:`Reader`."""
@@ -63,3 +75,13 @@ class CatalogReader:
         catalog = self._open()
         with catalog.read():  # of one moment
             return studies.show(catalog, uid), story.trace(catalog, uid)
+
+    def picture(self, uid: str) -> bytes:
+        """See :class:`Reader`. One at a time: decoding may take a processor, which others want for images."""
+        from kuva_gateway.web.picture import picture
+
+        digest = flow.image_of(self._open(), uid)
+        if digest is None:
+            raise NotFoundError("no image of the study is here")
+        with self._drawing, self._open_file(digest) as stream:
+            return picture(stream, self._folder)

@@ -58,7 +58,7 @@ class Read:
     def held(self, rule: str) -> list[dict[str, Any]]:
         raise CatalogUnavailableError("away")
 
-    found = study = held
+    found = study = picture = held
 
 
 def client(

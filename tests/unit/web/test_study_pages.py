@@ -30,7 +30,7 @@ def browser(hospital: Hospital, *, seen: Any = None, **web: Any) -> TestClient:
     made = application(
         configuration,
         lambda: (Situation(at=hospital.clock()), None),
-        CatalogReader(lambda: hospital.catalog),
+        CatalogReader(lambda: hospital.catalog, hospital.spool.open_instance, hospital.spool.root),
         access=Access(user_header=web["user_header"]),
         seen=seen or (lambda user, study: True),
     )
@@ -132,13 +132,13 @@ def test_what_is_not_there_is_a_404_that_leads_back(hospital: Hospital, path: st
 
 
 def test_peers_text_is_escaped_on_every_page(hospital: Hospital) -> None:
-    hostile = "<img src=x>"
+    hostile = "<i class=x>"
     hospital.hold("1.2.1", MISSING, AccessionNumber=hostile, PatientID=hostile)
     pages = browser(hospital, show_patients=True)
     for path in ("/study/1.2.1", f"/held/{MISSING.rule}"):
         page = pages.get(path).text
-        assert "<img" not in page
-        assert "&lt;img" in page
+        assert "<i " not in page
+        assert "&lt;i class" in page
 
 
 def test_a_look_only_reads(hospital: Hospital) -> None:
@@ -167,3 +167,34 @@ def test_the_flow_counts_each_hour_from_the_history(hospital: Hospital) -> None:
     found = flow(hospital.catalog, hospital.clock() + LONG / 60).hours
     assert (found["received"][21], found["received"][23]) == (1, 1)
     assert (found["held"][21], sum(found["held"]), found["delivered"][23]) == (1, 1, 1)
+
+
+def test_a_picture_is_for_those_who_see_patients_and_is_one_look_with_its_page(hospital: Hospital) -> None:
+    looks: list[str] = []
+
+    def seen(user: str, study: Any) -> bool:
+        looks.append(user)
+        return True
+
+    pixels = bytes(range(32))
+    hospital.hold("1.2.1", MISSING, BitsAllocated=16, PhotometricInterpretation="MONOCHROME2", PixelData=pixels)
+    hidden, shown = browser(hospital), browser(hospital, seen=seen, show_patients=True)
+    assert "picture.png" not in hidden.get("/study/1.2.1").text
+    assert hidden.get("/study/1.2.1/picture.png").status_code == 404
+    for _ in range(2):
+        assert 'src="1.2.1/picture.png"' in shown.get("/study/1.2.1").text
+        answer = shown.get("/study/1.2.1/picture.png")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+        assert answer.content.startswith(b"\x89PNG")
+    assert looks == ["anna"]
+    shown.get("/study/1.2.1", headers={"X-Remote-User": "bert"})
+    assert looks == ["anna", "bert"]
+    refused = browser(hospital, seen=lambda user, study: False, show_patients=True)
+    assert refused.get("/study/1.2.1/picture.png").status_code == 404
+
+
+def test_a_study_without_an_image_that_is_here_has_no_picture(hospital: Hospital) -> None:
+    hospital.hold("1.2.1", MISSING, Rows=0)
+    pages = browser(hospital, show_patients=True)
+    assert pages.get("/study/1.2.1/picture.png").status_code == 404
+    assert pages.get("/study/9.9/picture.png").status_code == 404
