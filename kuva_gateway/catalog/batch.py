@@ -40,6 +40,9 @@ class Item(NamedTuple):
     note: Note | None = None
 
 
+_SET_BACK = (
+    60_000_000  # microseconds by which an arrival before is never later than this one, but by a clock that was set
+)
 _INSTANCE = (
     "id",
     "digest",
@@ -321,6 +324,8 @@ class _Batch:
             self.observed.add(study.id, "QUA-02", "warning", f"study {study.state}, event instance_arrived")
             return
         study.revision += 1
+        if study.last_arrival > at + _SET_BACK:  # else it would settle only when the clock is there again
+            study.last_arrival = at
         supersede(self.session, study.id, study.revision)
 
     def _series_id(self, study: Summary, header: Header) -> int:

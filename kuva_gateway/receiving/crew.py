@@ -140,9 +140,11 @@ class Crew:
 
         Each process is asked: its answer comes after all that it has told before.
         """
+        asked = datetime.now(UTC)
+        if self._told_until > asked:  # the clock was set back
+            self._told_until = datetime.min.replace(tzinfo=UTC)
         if moment <= self._told_until:
             return True
-        asked = datetime.now(UTC)
         if not all(member.ask("ping", otherwise=False) for member in self._members if member.ready):
             return False
         self._told_until = max(self._told_until, asked)

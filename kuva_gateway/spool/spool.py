@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Final, Literal
 
 from kuva_gateway.errors import DamageError
 from kuva_gateway.spool.errors import translate
@@ -37,6 +37,8 @@ Durability = Literal["auto", "strict"]
 FOLDERS = ("incoming", "arrived", "instances", "removing", "fetched", "corrupt")
 
 _READ_SIZE = 1 << 20  # bytes that are read at a time when a file is verified
+SET_BACK_NS: Final = 2_000_000_000
+"""A clock that is so far behind the last receipt was set; one that is less was pulled at."""
 
 
 class Spool:
@@ -144,9 +146,14 @@ class Spool:
             self.files.close(descriptor)
 
     def _stamp(self) -> int:
-        """Nanoseconds that grow with every call, also when the clock is set back."""
+        """Nanoseconds that grow with every call; when the clock is set back by more than some seconds, from there.
+
+        One that went on telling the time before would keep its study from settling until the clock is there again.
+        """
         with self._stamp_lock:
-            self._last_stamp = max(self._last_stamp + 1, self._clock_ns())
+            now = self._clock_ns()
+            was_set_back = now < self._last_stamp - SET_BACK_NS
+            self._last_stamp = now if was_set_back else max(self._last_stamp + 1, now)
             return self._last_stamp
 
     # -- between receiving and the catalog -------------------------------------------------------------------------

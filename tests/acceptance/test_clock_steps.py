@@ -22,7 +22,7 @@ def test_a_clock_that_is_set_costs_nothing(tmp_path: Path) -> None:
     clock = FalseClock(tmp_path / "clock")
     sent, port = 0, free_port()
     with StandIn("--report-to", f"127.0.0.1:{port}") as archive:
-        gateway = Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, settle_after="2s")
+        gateway = Gateway(tmp_path / "gateway", archive_port=archive.port, port=port, settle_after="2s", processes=2)
         gateway.environment = clock.environment
         with gateway:
             for number, hours in enumerate((-5, 3, 10_000, 0)):

@@ -59,3 +59,17 @@ def test_a_study_settles_as_late_also_one_that_came_with_the_new_time(hospital: 
     unsettled = studies.unsettled(hospital.catalog, hospital.clock(), quiet, most)
     assert {one.study_instance_uid for one in unsettled} == {"1.2.1", "1.2.2"}
     assert not any(one.overdue for one in unsettled)
+
+
+def test_a_study_that_goes_on_after_the_clock_was_set_back_settles_by_the_new_time(hospital: Hospital) -> None:
+    quiet, most = timedelta(minutes=1), timedelta(hours=2)
+    hospital.accept()
+    shift(hospital.catalog, timedelta(hours=-5))
+    hospital.clock.at -= timedelta(hours=5)
+    hospital.receive(instance=3)
+    hospital.index()
+    assert hospital.state() == "receiving"
+    assert studies.unsettled(hospital.catalog, hospital.clock(), quiet, most) == []
+    hospital.clock.forward(seconds=61)
+    (one,) = studies.unsettled(hospital.catalog, hospital.clock(), quiet, most)
+    assert not one.overdue

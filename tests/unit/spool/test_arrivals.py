@@ -57,6 +57,14 @@ def test_receipts_grow_even_when_the_clock_is_set_back(tmp_path: Path, receive: 
     assert received == [500, 501, 502, 600]
 
 
+def test_receipts_follow_a_clock_that_is_set_back_by_hours(tmp_path: Path, receive: Receive) -> None:
+    day, hour = 86_400 * 10**9, 3_600 * 10**9
+    times = iter([day, day + 5, day - hour, day - hour, day - hour + 9])
+    spool = Spool(tmp_path / "clock", minimum_free=0, clock_ns=lambda: next(times))
+    received = [receive(b"same", into=spool).receipt.time_ns for _ in range(4)]
+    assert received == [day + 5, day - hour, day - hour + 1, day - hour + 9]
+
+
 def test_files_of_others_in_arrived_are_left_alone(spool: Spool, receive: Receive) -> None:
     arrival = receive(b"data")
     (spool.root / "arrived" / "README").write_text("hello")
