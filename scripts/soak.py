@@ -271,8 +271,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None, help="where to work (default: the temporary folder)")
     parser.add_argument("--csv", type=Path, default=None, metavar="FILE", help="write every sample here")
     parser.add_argument("--plot", type=Path, default=None, metavar="FILE", help="draw the samples (needs matplotlib)")
+    parser.add_argument("--faults", action="store_true", help="half of the top rate for --minutes, faults at random")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kuva-soak-", dir=options.folder))
+    if options.faults:
+        return main_with_faults(folder, options)
     try:
         soaked = soak(
             folder,
@@ -294,6 +297,27 @@ def main() -> int:
     for leak in soaked.leaks:
         print(f"leak: {leak}", file=sys.stderr)
     return 1 if soaked.leaks else 0
+
+
+def main_with_faults(folder: Path, options: argparse.Namespace) -> int:
+    """The same with faults."""
+    import soak_with_faults
+
+    try:
+        endured = soak_with_faults.endure(folder, minutes=options.minutes, seed=options.seed)
+    except GaveUpError as error:
+        print(f"gave up (everything is left in {folder}): {error}", file=sys.stderr)
+        return 1
+    if options.csv is not None:
+        write_csv(endured.samples, options.csv)
+    if options.plot is not None:
+        soak_with_faults.plot(endured, options.plot)
+    print(endured.report())
+    for leak in endured.leaks:
+        print(f"wrong: {leak}", file=sys.stderr)
+    if not endured.leaks:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if endured.leaks else 0
 
 
 if __name__ == "__main__":
