@@ -10,13 +10,15 @@ from typing import Any
 from kuva_gateway import parts
 from kuva_gateway.audit import events
 from kuva_gateway.audit.collector import Collector
+from kuva_gateway.audit.trouble import Trouble
 from kuva_gateway.audit.writer import trail_trouble
 from kuva_gateway.catalog.database import Catalog
 from kuva_gateway.config import Configuration
-from kuva_gateway.errors import DamageError
+from kuva_gateway.errors import DamageError, DeferredError
 from kuva_gateway.queue.schedule import Tick
 
 TELL_EVERY = 5.0  # seconds
+THIN_EVERY = 60.0
 
 
 class Auditing:
@@ -28,6 +30,10 @@ class Auditing:
         self._writer = parts.audit_writer(configuration, log)
         self._collector = parts.audit_collector(configuration, log)
         self._trouble = trail_trouble(log)
+        self._full = Trouble(
+            lambda why: log.error("the audit trail is above its limits", why=why),
+            lambda: log.info("the audit trail is within its limits again"),
+        )
 
     def prepare(self, configuration: Configuration) -> Callable[[], None]:
         """Make ready for another configuration; what is returned makes it count. GatewayError: it cannot be used.
@@ -52,7 +58,10 @@ class Auditing:
 
     def ticks(self, catalog: Catalog) -> Mapping[str, Tick]:
         """What is to be called now and then; the collector's absence delays nothing else."""
-        ticks = {"audit": Tick(call=lambda: self._tell(catalog), every=TELL_EVERY)}
+        ticks = {
+            "audit": Tick(call=lambda: self._tell(catalog), every=TELL_EVERY),
+            "audit limits": Tick(call=self._thin, every=THIN_EVERY),
+        }
         if self._collector is not None:
             ticks["audit collector"] = Tick(call=self._collector.deliver, every=TELL_EVERY)
         return ticks
@@ -70,6 +79,25 @@ class Auditing:
             if not self._collector.away:
                 self._collector.deliver()
             self._collector.close()
+
+    @property
+    def over_limit(self) -> bool:
+        """The trail is above its limits, and the collector has not got what would have to go."""
+        return self._full.lasts
+
+    def _thin(self) -> None:
+        collector = self._collector
+        try:
+            done = parts.thin_audit(self._configuration, None if collector is None else collector.delivered)
+        except (OSError, DamageError) as error:
+            self._full.met(error)
+            return
+        if done.files:
+            self._log.info("audit files were removed", files=done.files, bytes=done.bytes)
+        if done.waits:
+            self._full.met(DeferredError("the collector has not got what would have to go"))
+        else:
+            self._full.passed()
 
     def _tell(self, catalog: Catalog) -> None:
         try:

@@ -25,6 +25,8 @@ from kuva_gateway.errors import DamageError
 FILE_BYTES = 16 << 20
 """A file that has so many bytes is followed by a new one, called after its first record."""
 NOTHING_BEFORE = "0" * 64
+REMOVED = "removed"
+"""The file with the ends of files that went (:mod:`~kuva_gateway.audit.thinning`)."""
 _SUFFIX = ".jsonl"
 _TAIL = 1 << 16
 
@@ -101,18 +103,26 @@ def last_number(folder: Path) -> int:
         It cannot be read.
     """
     for path in reversed(files(folder)):
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            reach = _TAIL
-            while True:
-                file.seek(max(0, size - reach))
-                lines = file.read().split(b"\n")[:-1]  # what stands after the last line feed is being written
-                if len(lines) > 1 or reach >= size:
-                    break
-                reach *= 4
-        if lines:
-            return _read(lines[-1] + b"\n", f"{path.name}, its last line", Place(path.name, size))[0].number
+        record = last_record(path)
+        if record is not None:
+            return record.number
     return 0
+
+
+def last_record(path: Path) -> Record | None:
+    """The last whole record of one file; None: it has none. Raises what :func:`last_number` raises."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        reach = _TAIL
+        while True:
+            file.seek(max(0, size - reach))
+            lines = file.read().split(b"\n")[:-1]  # what stands after the last line feed is being written
+            if len(lines) > 1 or reach >= size:
+                break
+            reach *= 4
+    if not lines:
+        return None
+    return _read(lines[-1] + b"\n", f"{path.name}, its last line", Place(path.name, size))[0]
 
 
 def records(folder: Path, *, after: int = 0, behind: Place | None = None) -> Iterator[Record]:
@@ -149,10 +159,11 @@ def _lines(path: Path, begin: int = 0) -> Iterator[tuple[bytes, str, Place]]:
             yield line, f"{path.name}, line {number}{behind}", Place(path.name, end)
 
 
-def verify(folder: Path) -> Iterator[Record]:
+def verify(folder: Path, removed: Iterable[End] = ()) -> Iterator[Record]:
     """Every record, each once it is shown to follow from the one before it.
 
-    Where older files were taken away as a whole, the chain begins with the first that is left.
+    Where older files were taken away as a whole, the chain begins with the first that is left; it must follow from the
+    end of the one before it where that is among ``removed``.
 
     Raises
     ------
@@ -160,7 +171,10 @@ def verify(folder: Path) -> Iterator[Record]:
         The place where the chain breaks.
     """
     before: End | None = None
-    for path in files(folder):
+    every = files(folder)
+    if every:
+        before = next((end for end in removed if end.number == int(every[0].stem) - 1), None)
+    for path in every:
         if before is not None and int(path.stem) != before.number + 1:
             raise DamageError(f"{path.name}: follows record {before.number}: records between them are missing")
         for line, where, place in _lines(path):

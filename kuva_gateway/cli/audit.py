@@ -87,7 +87,7 @@ _TOLD_EVERY = 1000
 @pass_invocation
 def verify(invocation: Invocation, expect: str | None) -> int:
     """Read the whole trail and check that nothing in it was changed, put in or taken out; prints its last record."""
-    from kuva_gateway.audit import trail
+    from kuva_gateway.audit import thinning, trail
 
     folder = _folder(invocation)
     wanted = _expected(expect)
@@ -95,7 +95,7 @@ def verify(invocation: Invocation, expect: str | None) -> int:
     fault, seen = "", wanted is None
     try:
         with progress("verifying", None) as advance:
-            for record in trail.verify(folder):
+            for record in trail.verify(folder, thinning.anchors(folder)):
                 first, last = first or record, record
                 if record.number % _TOLD_EVERY == 0:
                     advance(record.number)

@@ -166,11 +166,13 @@ class AuditCollector(Section):
 
 
 class Audit(Section):
-    """Who reports audit messages (PS3.15 A.5), and to whom."""
+    """Who reports audit messages (PS3.15 A.5), to whom, and how much of the trail stays."""
 
     source: str | None = None
     site: str = ""
     collector: AuditCollector | None = None
+    keep_for: Duration | None = None
+    keep_bytes: Size | None = None
 
 
 class Metrics(Section):

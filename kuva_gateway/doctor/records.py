@@ -15,11 +15,12 @@ _GIB: Final = 1 << 30
 
 
 def records(subject: Subject) -> Iterator[Diagnosis]:
-    """How large the journal and the audit trail have become; the gateway removes nothing of either."""
+    """How large the journal and the audit trail have become; without limits nothing of either is removed."""
     state = subject.configuration.state_directory
     remedies = {
         "journal": "All of it is needed to make a lost catalog again: move the state directory to a larger disk.",
-        "audit": "Move its oldest files to where logs are kept; not what a collector still waits for (docs/audit.rst).",
+        "audit": "Set audit.keep_bytes, or move its oldest files to where logs are kept; not what a collector "
+        "still waits for (docs/audit.rst).",
     }
     for name, remedy in remedies.items():
         files, size = _measured(state / name)

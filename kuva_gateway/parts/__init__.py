@@ -12,6 +12,7 @@ from kuva_gateway.parts.auditing import (
     audit_undelivered,
     audit_writer,
     tell_audit,
+    thin_audit,
 )
 from kuva_gateway.parts.calling import (
     call_named,
@@ -110,6 +111,7 @@ __all__ = [
     "server_tls",
     "tell_audit",
     "tell_journal",
+    "thin_audit",
     "timers",
     "unlisted_authorities",
     "unlisted_codes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kuva_gateway.config import Configuration
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kuva_gateway.audit.collector import Collector
     from kuva_gateway.audit.events import Node
     from kuva_gateway.audit.message import Message, Source
+    from kuva_gateway.audit.thinning import Thinned
     from kuva_gateway.audit.writer import AuditWriter
     from kuva_gateway.catalog.audited import Untold
     from kuva_gateway.catalog.database import Catalog
@@ -67,6 +69,16 @@ def audit_undelivered(configuration: Configuration) -> int:
     """
     collector = audit_collector(configuration, None)
     return 0 if collector is None else collector.waiting
+
+
+def thin_audit(configuration: Configuration, delivered: int | None) -> Thinned:
+    """Hold the trail to its limits; raises what :func:`~kuva_gateway.audit.thinning.thin` raises."""
+    from kuva_gateway.audit.thinning import Limits, thin
+
+    own = configuration.audit
+    keep_for = None if own.keep_for is None else timedelta(seconds=own.keep_for)
+    limits = Limits(keep_for=keep_for, keep_bytes=own.keep_bytes)
+    return thin(audit_folder(configuration), limits, datetime.now(UTC), delivered)
 
 
 def tell_audit(configuration: Configuration, catalog: Catalog) -> int:
