@@ -66,6 +66,7 @@ class Association(Wire):
         limits: Limits,
         on_event: OnEvent | None = None,
         number: int | None = None,
+        tls: str = "",
         certificate_subject: str | None = None,
         user_identity: UserIdentity | None = None,
     ) -> None:
@@ -75,6 +76,7 @@ class Association(Wire):
         self.calling_ae = calling_ae
         self.called_ae = called_ae
         self.address = address
+        self.tls = tls
         self.certificate_subject = certificate_subject
         self.user_identity = user_identity
         self.on_event = on_event

@@ -252,6 +252,7 @@ class Incoming:
             timers=self._terms.timers,
             limits=self._terms.limits,
             number=self.number,
+            tls=transport.negotiated() if isinstance(transport, TlsTransport) else "",
             certificate_subject=request.certificate_subject,
             user_identity=request.user_identity,
         )

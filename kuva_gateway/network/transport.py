@@ -211,6 +211,11 @@ class TlsTransport(Transport):
     def readable(self, seconds: float = 0.0) -> bool:
         return self._socket.pending() > 0 or super().readable(seconds)
 
+    def negotiated(self) -> str:
+        """Version and cipher suite, as OpenSSL names them; "" before the handshake is over."""
+        suite = self._socket.cipher()
+        return "" if suite is None else f"{self._socket.version()} {suite[0]}"
+
     def certificate(self) -> PeerCertificate | None:
         """The peer's certificate, if one was asked for and shown."""
         return read_shown(self._socket.getpeercert())

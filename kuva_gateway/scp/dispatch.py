@@ -314,6 +314,7 @@ class Dispatcher:
             peer=association.peer,
             calling_ae=association.calling_ae,
             address=association.address,
+            **({"tls": association.tls} if association.tls else {}),
             stored=activity.stored,
             **({"studies": list(activity.studies)} if activity.studies else {}),
             **({"fetched": activity.fetched} if activity.fetched else {}),

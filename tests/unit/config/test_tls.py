@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from kuva_gateway import parts
 from kuva_gateway.config import Configuration, parse
 from kuva_gateway.errors import ConfigurationError
+from kuva_gateway.parts.calling import caller_tls
 from tests.certificates import Authority, pem
 
 FILES = {"certificate": "c", "key": "k", "ca": "a"}
@@ -72,6 +74,23 @@ def test_a_peer_that_cannot_come_in_or_that_others_may_imitate_is_told_of(
 ) -> None:
     found = [one for one in notices(tls, **peer) if "peers." in one]
     assert [expected in one for one in found] == ([True] if expected else [])
+
+
+def test_the_collector_of_the_audit_trail_is_measured_like_everybody_else(tmp_path: Path) -> None:
+    authority, theirs = Authority(), Authority("Log CA")
+    files = {"ca": authority.write(tmp_path / "ca.pem"), "revocation": [authority.write_list(tmp_path / "list")]}
+    other = theirs.write(tmp_path / "other.pem")
+    configuration = made(tls={"profile": "modified-bcp195", **_plain(files)})
+    names = {one["name"] for one in caller_tls(configuration).get_ciphers()}
+    assert {"ECDHE-ECDSA-AES256-CCM", "ECDHE-RSA-CHACHA20-POLY1305"} < names
+    assert caller_tls(configuration).verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
+    # Lists are those of tls.ca: whoever is measured by another authority has none.
+    assert not caller_tls(configuration, other).verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
+    assert caller_tls(configuration, other).check_hostname
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: [str(one) for one in each] if isinstance(each, list) else str(each) for key, each in value.items()}
 
 
 def test_files_that_keep_peers_out_are_told_of(tmp_path: Path) -> None:

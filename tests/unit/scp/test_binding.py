@@ -21,6 +21,7 @@ from kuva_gateway.parts import call_peer, client_tls
 from kuva_gateway.scp.dispatch import Dispatcher
 from kuva_gateway.spool import Spool
 from tests.certificates import Authority, Issued
+from tests.support import wait_until
 from tests.unit.network.peers import IMPLICIT, QUICK, VERIFICATION, listening, propose, target
 from tests.unit.scp.conftest import CONFIGURATION, Asked, Lines
 
@@ -86,6 +87,8 @@ def test_a_valid_certificate_of_ct1_cannot_speak_as_the_pacs(site: Site) -> None
             site.associate(who, calling)
         # PS3.8 9.3.4: rejected-permanent, by the service user, calling AE title not recognized.
         assert (caught.value.result, caught.value.source, caught.value.reason) == (1, 1, 3)
+    (first, *_) = wait_until(lambda: site.lines.of("association"))
+    assert first["tls"] == "TLSv1.3 TLS_AES_256_GCM_SHA384"
     counted = together([site.tally])[NOBODY].associations
     assert counted["rejected"] == 2
     shown = [line["certificate"] for line in site.lines.of("association_rejected")]
