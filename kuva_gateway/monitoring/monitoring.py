@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kuva_gateway import parts
 from kuva_gateway.audit.collector import Collector
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 60.0
 """Seconds between looks for alerts."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ class Monitoring:
         with contextlib.suppress(OSError, GatewayError):
             expiring = self.sources.expiring()
         with contextlib.suppress(OSError, GatewayError):
-            lists = parts.revocation_lists(self._configuration)
+            lists = dict(self.sources.revocation_lists())
         with contextlib.suppress(OSError, GatewayError):
             backlog = 0 if collector is None else collector.waiting
         return Situation(
@@ -225,6 +227,24 @@ def _of_configuration(configuration: Configuration) -> dict[str, Any]:
         "limited": {peer.name: peer.limits for peer in configuration.peers if peer.limits.of_instances},
         "destinations": tuple(one.name for one in configuration.destinations),
         "upstream": configuration.query.upstream,
-        "certificates": lambda: parts.certificates(configuration),
-        "revocation_lists": lambda: parts.revocation_lists(configuration),
+        "certificates": as_it_is_now(lambda: parts.certificates(configuration)),
+        "revocation_lists": as_it_is_now(lambda: parts.revocation_lists(configuration)),
     }
+
+
+def as_it_is_now(read: Callable[[], T]) -> Callable[[], T]:
+    """What ``read`` gives now, or the fault that it meets, each time.
+
+    A file that was replaced counts after a reload: until then what is told is about the one that is in use.
+    """
+    try:
+        found = read()
+    except GatewayError as error:
+        fault = error
+    else:
+        return lambda: found
+
+    def meet() -> T:
+        raise fault
+
+    return meet
