@@ -22,6 +22,11 @@ _CONNECT = 3.0  # seconds
 
 def certificates(subject: Subject) -> Iterator[Diagnosis]:
     """How long the certificate and the authorities that it and others are measured by are still valid."""
+    own = subject.configuration.tls.key
+    secret = None if own is None else subject.configuration.path(own)
+    with contextlib.suppress(OSError):  # whoever needs it says what is wrong with it
+        if secret is not None and secret.stat().st_mode & 0o007:
+            yield fault("certificate", f"tls.key {secret} can be read by everybody", f"chmod o= {secret}")
     for key, until in expiring(subject.configuration).items():
         left = until - subject.now
         if left <= timedelta():

@@ -442,6 +442,16 @@ def test_a_certificate_is_told_of_before_it_expires(tmp_path: Path, days: int, l
     assert [one for one, _ in says(network.certificates, given)] == [level]
 
 
+def test_a_key_that_everybody_can_read_is_a_fault(tmp_path: Path) -> None:
+    own = Authority().issue("gateway.example").write(tmp_path / "own.pem")
+    given = dataclasses.replace(subject(tmp_path, tls={"key": str(own)}), now=datetime.now(UTC))
+    own.chmod(0o640)
+    assert says(network.certificates, given) == []
+    own.chmod(0o644)
+    ((level, message),) = says(network.certificates, given)
+    assert (level, "own.pem can be read by everybody" in message) == (Level.FAULT, True)
+
+
 @pytest.mark.parametrize(
     ("days", "told"),
     [((-1, 7), [Level.WELL]), ((-6, 1), [Level.WARNING]), ((-9, -1), [Level.FAULT])],
