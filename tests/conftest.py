@@ -10,7 +10,7 @@ import structlog
 
 from kuva_gateway.catalog.database import Catalog
 from tests.postgresql import TEMPLATE, CannotStartError, PostgresqlServer, start_server
-from tests.support import skip_or_fail
+from tests.support import NoThreads, no_thread_starts, skip_or_fail
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +66,9 @@ def open_catalog(catalog_url: str | None, tmp_path: Path) -> Iterator[OpenCatalo
 def catalog(open_catalog: OpenCatalog) -> Catalog:
     """An empty catalog, once on SQLite and once on PostgreSQL."""
     return open_catalog()
+
+
+@pytest.fixture
+def no_threads() -> NoThreads:
+    """A context in which no thread can be started."""
+    return no_thread_starts

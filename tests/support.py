@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,3 +84,19 @@ def shared_data(name: str) -> Path:
     if not path.exists():
         skip_or_fail(f"{name} is not beside the project")
     return path
+
+
+NoThreads = Callable[[], contextlib.AbstractContextManager[None]]
+"""While it lasts, no thread can be started."""
+
+
+@contextlib.contextmanager
+def no_thread_starts() -> Iterator[None]:
+    """What a limit on processes does to ``threading`` (pthread_create says EAGAIN)."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        yield

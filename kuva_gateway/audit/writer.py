@@ -6,6 +6,7 @@ that :meth:`AuditWriter.close` writes what is waiting.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -62,8 +63,10 @@ class AuditWriter:
             self._waiting.append(message)
             wakes = len(self._waiting) in (1, _GROUP)
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="audit", daemon=True)
+                with contextlib.suppress(RuntimeError):  # none is to be had now: the next message tries again
+                    thread.start()
+                    self._thread = thread
             if wakes:
                 self._changed.notify()
 

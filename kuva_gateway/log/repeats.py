@@ -7,6 +7,7 @@ told at the end of its window, and at the end of the process.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -99,9 +100,11 @@ class Limited:
         return count
 
     def _arm(self, seconds: float) -> None:
+        """Tell at the end of the window; without a thread to be had, the next line that is left out tries again."""
         if not self._armed:
-            self._armed = True
-            self._later(max(seconds, 0.0), self._end_windows)
+            with contextlib.suppress(RuntimeError):
+                self._later(max(seconds, 0.0), self._end_windows)
+                self._armed = True
 
     def _end_windows(self) -> None:
         now = self._now()

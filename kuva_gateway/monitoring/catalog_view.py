@@ -7,6 +7,7 @@ catalog is.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,8 +85,10 @@ class CatalogView:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="metrics-catalog", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="metrics-catalog", daemon=True)
+            with contextlib.suppress(RuntimeError):  # none is to be had now: who asks next tries again
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while True:

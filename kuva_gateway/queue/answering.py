@@ -145,7 +145,12 @@ class Answering:
                     continue
                 thread = threading.Thread(target=self._run, args=(peer,), name=f"reports to {peer}", daemon=True)
                 self._telling[peer] = thread
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # none is to be had: the next tick tries again
+                with self._lock:
+                    self._telling.pop(peer, None)
+                return
 
     def stop(self, timeout: float) -> None:
         """Tell no more; reports that are on their way are aborted and go out again later."""

@@ -116,7 +116,11 @@ class Channel:
                     self._answers[number] = (kind, name)
                     self._changed.notify_all()
         elif name in self._apart:
-            threading.Thread(target=self._reply, args=(number, name, arguments), name=name, daemon=True).start()
+            thread = threading.Thread(target=self._reply, args=(number, name, arguments), name=name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # none is to be had
+                self._answer((_FAILURE, number, (f"{name}: no thread can be started", ""), None))
         else:
             self._reply(number, name, arguments)
 
@@ -127,7 +131,10 @@ class Channel:
             answer = (_FAILURE, number, (str(error), error.code), None)
         except Exception as error:  # its text may quote what a peer sent
             answer = (_FAILURE, number, (f"{name}: {type(error).__name__}", ""), None)
-        if number:
+        self._answer(answer)
+
+    def _answer(self, answer: tuple[int, int, Any, None]) -> None:
+        if answer[1]:
             with contextlib.suppress(DeferredError):
                 self._send(answer)
 

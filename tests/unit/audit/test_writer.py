@@ -14,7 +14,7 @@ from kuva_gateway.audit.events import Node
 from kuva_gateway.audit.message import Source
 from kuva_gateway.audit.trail import Trail, records, verify
 from kuva_gateway.audit.writer import AuditWriter, Quiet
-from tests.support import wait_until
+from tests.support import NoThreads, wait_until
 
 US, SOURCE = Node(ae_title="KUVAGW"), Source(identifier="KUVAGW")
 
@@ -137,3 +137,14 @@ def test_a_scan_from_many_addresses_does_not_fill_the_memory(monkeypatch: pytest
     quiet = Quiet(clock=lambda: 0.0)
     assert all(quiet.times((str(number),)) == 1 for number in range(100))
     assert len(quiet._told) <= 10
+
+
+def test_without_a_thread_nothing_fails_and_the_next_message_takes_the_others_along(
+    tmp_path: Path, no_threads: NoThreads
+) -> None:
+    writer = AuditWriter(Trail(tmp_path), US, SOURCE, log=Lines())
+    with no_threads():
+        tell(writer, "one")
+    tell(writer, "two")
+    writer.close()
+    assert len(list(verify(tmp_path))) == 2

@@ -115,3 +115,20 @@ def test_every_line_is_said_or_counted(calls: list[tuple[int, int]]) -> None:
     said = sum(1 for _, _, fields in world.lines.said if "like" not in fields)
     left_out = sum(int(event.split()[0]) for event, _ in world.counts())
     assert said + left_out == len(calls)
+
+
+def test_without_a_thread_for_the_windows_end_lines_go_on_and_the_next_one_tries_again() -> None:
+    world = World()
+    tries: list[float] = []
+
+    def fail(seconds: float, call: Callable[[], None]) -> None:
+        tries.append(seconds)
+        if len(tries) < 3:
+            raise RuntimeError("can't start new thread")
+        world.due.append((world.now + seconds, call))
+
+    world.log = Limited(world.lines, now=lambda: world.now, later=fail, at_most=3)
+    world.refuse(times=10)
+    assert (len(world.lines.said), len(tries)) == (3, 3)
+    world.turn(WINDOW)
+    assert world.counts() == [("7 more like this", "10.0.0.1")]

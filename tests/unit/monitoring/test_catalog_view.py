@@ -10,7 +10,7 @@ import structlog
 from kuva_gateway.catalog.figures import CatalogFigures
 from kuva_gateway.errors import CatalogUnavailableError
 from kuva_gateway.monitoring.catalog_view import FRESH, SHARE, TOO_OLD, CatalogView
-from tests.support import wait_until
+from tests.support import NoThreads, wait_until
 
 
 def figures(held: int) -> CatalogFigures:
@@ -115,3 +115,11 @@ def test_a_stopped_view_leaves_no_thread() -> None:
     view.stop()
     assert threading.active_count() == before
     assert view.look().figures == figures(1)
+
+
+def test_without_a_thread_there_are_no_figures_and_later_there_are(no_threads: NoThreads) -> None:
+    view = Database().view(patience=0.01)
+    with no_threads():
+        assert not view.look().up
+    wait_until(lambda: view.look().up)
+    view.stop()

@@ -21,7 +21,7 @@ from kuva_gateway.forward.call import Call
 from kuva_gateway.network.timers import Timers
 from kuva_gateway.queue.answering import Answering, Asker, WhenThere
 from kuva_gateway.queue.backoff import Schedule
-from tests.support import free_port, wait_until
+from tests.support import NoThreads, free_port, wait_until
 from tests.unit.catalog.making import ARCHIVE, COPY, CT, Hospital
 from tests.unit.queue.test_resting import Lines
 
@@ -357,3 +357,16 @@ def test_only_failures_are_kept_of_a_request_that_has_ended(desk: Desk, modality
         desk.later()
     assert desk.hospital.column("SELECT asked FROM commitment_requests") == [f'[["{CT}","9.9.9",274]]']
     assert entries.next_due(desk.hospital.catalog, "archive") is None
+
+
+def test_without_a_thread_a_report_waits_for_the_next_tick(
+    desk: Desk, modality: Modality, no_threads: NoThreads
+) -> None:
+    desk.ask()
+    with modality.listening():
+        desk.hospital.clock.forward(seconds=11)
+        with no_threads():
+            desk.answering.tick()
+        desk.answering.tick()
+        wait_until(lambda: desk.shown()["state"] == "reported")
+        desk.answering.stop(10)
