@@ -153,6 +153,7 @@ class Daemon:
             delivering=lambda: self._delivering,
             collector=lambda: self._auditing.collector,
             stopping=self._stop.is_set,
+            clock_steps=lambda: 0 if self._clock_watch is None else self._clock_watch.steps,
         )
         self._supervision.start(watched, self.configuration.ae_title)
         pulse = self._supervision.pulse

@@ -5,6 +5,7 @@ Promises that a part which cannot answer leaves out its own figures and no other
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -226,6 +227,21 @@ def _audit(sources: Sources) -> Iterator[Metric]:
     yield _samples("audit_backlog", backlog)
 
 
+def _records(sources: Sources) -> Iterator[Metric]:
+    yield _samples("record_bytes", [((name,), _bytes_in(folder)) for name, folder in sources.records.items()])
+    yield _one("clock_steps", sources.clock_steps())
+
+
+def _bytes_in(folder: Path) -> int:
+    """Of a folder's files; one that goes meanwhile has none."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                size += entry.stat().st_size
+    return size
+
+
 def _upstream(sources: Sources) -> Iterator[Metric]:
     if sources.upstream is not None:
         yield _samples("upstream_resting_seconds", [((sources.upstream,), resting_seconds(sources.spool))])
@@ -261,6 +277,6 @@ def _age(since: datetime | None) -> float:
 
 
 _PARTS = (
-    *(_build, _receiving, _catalog, _delivery, _upstream, _audit, _spool),
+    *(_build, _receiving, _catalog, _delivery, _upstream, _audit, _records, _spool),
     *(_certificates, _revocation_lists),
 )

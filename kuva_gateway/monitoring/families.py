@@ -92,6 +92,8 @@ _ALL = (
         "Audit messages that wait: to be written to the trail, or for the collector.",
         "waits_for",
     ),
+    _gauge("record_bytes", "Bytes of what only grows, by which: the journal, the audit trail.", "which"),
+    _counter("clock_steps", "How often the clock was set by more than two seconds, since the start."),
     _gauge("audit_collector_up", "1 while the audit collector takes messages; left out without one."),
     _gauge("spool_free_bytes", "Free bytes of the spool's file system."),
     _gauge("spool_total_bytes", "All bytes of the spool's file system."),

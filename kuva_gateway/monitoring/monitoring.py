@@ -52,6 +52,7 @@ class Watched:
     delivering: Callable[[], Delivering | None]
     collector: Callable[[], Collector | None]
     stopping: Callable[[], bool]
+    clock_steps: Callable[[], int]
 
 
 class Monitoring:
@@ -74,6 +75,8 @@ class Monitoring:
             delivering=watched.delivering,
             collector=watched.collector(),
             why_not_ready=self.why_not_ready,
+            records={name: configuration.state_directory / name for name in ("journal", "audit")},
+            clock_steps=watched.clock_steps,
         )
         self._exposition: Exposition | None = None
         self._endpoint = self._make_endpoint()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from kuva_gateway.audit.collector import Collector
 from kuva_gateway.config.peer import PeerLimits
@@ -37,6 +38,9 @@ class Sources:
     """Configuration key -> when that certificate expires; raises TlsFilesError."""
     revocation_lists: Callable[[], Mapping[str, RevocationList]]
     """Configuration key -> the list of withdrawn certificates that expires first; raises TlsFilesError."""
+    records: Mapping[str, Path]
+    """Folders of what only grows."""
+    clock_steps: Callable[[], int]
     why_not_ready: Callable[[], str]
     """"" when peers can send."""
 
