@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ plain_modality = load_script("plain_modality")
 gateway_process = load_script("gateway_process")
 soak_day = load_script("soak_day")
 soak = load_script("soak")
+with_faults = load_script("soak_with_faults")
 
 
 @pytest.mark.slow
@@ -60,3 +62,36 @@ def test_what_grows_is_told(day: dict[str, Any], leak: str) -> None:
     found = soaked(**day)
     assert [leak in sentence for sentence in found.leaks] == ([True] if leak else [])
     assert "per 100,000 images" in found.report()
+
+
+def endured(*, lost: int = 0, wrong: list[str] | None = None, **grown: float) -> Any:
+    found = load_script("kill_checks").Findings(acknowledged=20_000, lost=lost, wrong=wrong or [])
+    return with_faults.Endured(
+        top=200.0,
+        seconds=40.0,
+        faults=Counter({"daemon killed": 2}),
+        when=[(3.0, "daemon killed"), (9.0, "daemon killed")],
+        before=sample(0),
+        samples=[sample(number, **grown) for number in range(1, 41)],
+        after=sample(40, **grown),
+        refused=Counter({"A700": 3}),
+        found=found,
+    )
+
+
+@pytest.mark.parametrize(
+    ("soak_had", "told"),
+    [
+        ({}, []),
+        ({"lost": 2}, ["2 lost"]),
+        ({"wrong": ["1.2.3 was delivered twice"]}, ["1.2.3 was delivered twice"]),
+        ({"threads": 1}, ["40 threads more at rest after the soak than before it"]),
+        ({"descriptors": 1}, ["40 descriptors more at rest after the soak than before it"]),
+        ({"resident": 2 << 20}, ["resident memory grew by 40.0 MiB"]),
+    ],
+)
+def test_what_faults_cost_is_told(soak_had: dict[str, Any], told: list[str]) -> None:
+    done = endured(**soak_had)
+    assert done.leaks == told
+    assert "2 faults: 2 daemon killed" in done.report()
+    assert "refused: 3 x A700" in done.report()
