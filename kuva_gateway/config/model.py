@@ -51,7 +51,7 @@ class Limits(Section):
     """How much of the machine all peers together may use."""
 
     associations: Annotated[int, Field(ge=1)] = 200
-    half_open: Annotated[int, Field(ge=1)] = 64
+    half_open: Annotated[int, Field(ge=1)] = 256
     half_open_per_address: Annotated[int, Field(ge=1)] = 16
     pdu_length: Annotated[Size, Field(ge=4096, le=16 * 2**20)] = 256 * 1024
 

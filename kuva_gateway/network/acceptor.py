@@ -45,7 +45,9 @@ class Acceptor:
         log = log or NoLog()
         self.census = Census(terms.limits)
         self._connections = Connections(terms, counts=self.census, log=log)
-        self._listening = Listening(listeners, self._connections.take, census=self.census, log=log, beat=beat)
+        self._listening = Listening(
+            listeners, self._connections.take, self._connections.give_way, census=self.census, log=log, beat=beat
+        )
 
     @property
     def ports(self) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """Buffers that pass from association to association, so that an idle one holds none.
 
-Promises at most ``keep`` spare buffers; beyond that they are given back to the allocator. A buffer's content is
-whatever its last user left there: nobody reads what they did not write.
+Promises at most ``keep`` spare buffers; beyond that they are given back to the system, and not merely to the allocator,
+which would keep what a crowd once needed. A buffer takes as many pages as were written. Its content is whatever its
+last user left there: nobody reads what they did not write.
 """
 
 from __future__ import annotations
 
+import mmap
 from collections import deque
 
 BUFFER_SIZE = 262_144
@@ -23,7 +25,7 @@ class BufferPool:
         try:
             return self._spare.pop()
         except IndexError:
-            return memoryview(bytearray(BUFFER_SIZE))
+            return memoryview(mmap.mmap(-1, BUFFER_SIZE))
 
     def give(self, buffer: memoryview) -> None:
         """Give a buffer back; the giver must hold no slice of it."""

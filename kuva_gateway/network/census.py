@@ -1,13 +1,15 @@
 """Who is connected, and how many may be: in all, half open, per address and per peer.
 
-A connection is *half open* until its A-ASSOCIATE-RQ was accepted. All counts are guarded by one lock, held for nothing
-but counting.
+A connection is *half open* until its A-ASSOCIATE-RQ was accepted. Promises that who comes is not kept out by others
+that say nothing: where there are too many half-open connections, the oldest gives way. All counts are guarded by one
+lock, held for nothing but counting.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 
 from kuva_gateway.network.timers import Limits
@@ -21,6 +23,14 @@ class Room(Enum):
     FULL = "full"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Whether a connection may stay; ``instead_of`` is the number of one that is to be cut for it."""
+
+    admitted: bool
+    instead_of: int | None = None
+
+
 class Census:
     """The counts of one acceptor. Other ``limits`` hold for who comes from then on."""
 
@@ -28,24 +38,33 @@ class Census:
         self.limits = limits
         self._lock = threading.Lock()
         self._half_open: Counter[str] = Counter()
+        self._waiting: dict[int, str] = {}  # number -> address of what is half open, the oldest first
         self._peers: Counter[str] = Counter()
 
-    def arrive(self, address: str) -> bool:
-        """Count a new connection as half open, unless there are too many of them."""
+    def arrive(self, address: str, number: int) -> Entry:
+        """Count a new connection as half open, unless its address has too many of them."""
         with self._lock:
-            if self._half_open.total() >= self.limits.half_open:
-                return False
             if self._half_open[address] >= self.limits.half_open_per_address:
-                return False
+                return Entry(admitted=False)
+            oldest = None
+            if len(self._waiting) >= self.limits.half_open:
+                oldest = next(iter(self._waiting))
+                self._forget(oldest)
+            self._waiting[number] = address
             self._half_open[address] += 1
-            return True
+            return Entry(admitted=True, instead_of=oldest)
 
-    def depart(self, address: str) -> None:
-        """A half-open connection became an association, or went away."""
+    def depart(self, number: int) -> None:
+        """A half-open connection became an association, or went away; one that gave way before is counted no more."""
         with self._lock:
-            self._half_open[address] -= 1
-            if not self._half_open[address]:
-                del self._half_open[address]
+            if number in self._waiting:
+                self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        address = self._waiting.pop(number)
+        self._half_open[address] -= 1
+        if not self._half_open[address]:
+            del self._half_open[address]
 
     def join(self, peer: str, limit: int) -> Room:
         """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""

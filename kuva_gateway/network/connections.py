@@ -79,6 +79,13 @@ class Connections:
         if draining:  # the drain looked just before it came
             one.drain()
 
+    def give_way(self, number: int) -> None:
+        """Cut a connection that has not become an association: another one needs its place."""
+        with self._empty:
+            found = next((one for one in self._incoming if one.number == number), None)
+        if found is not None:
+            found.give_way()
+
     def associations(self) -> tuple[Association, ...]:
         """The associations that are established now."""
         with self._empty:

@@ -107,10 +107,15 @@ class Incoming:
         with contextlib.suppress(OSError):  # closed meanwhile
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
+    def give_way(self) -> None:
+        """End from another thread, unless it has become an association."""
+        if self._half_open:
+            self.cut()
+
     def _arrived(self) -> None:
         if self._half_open:
             self._half_open = False
-            self._house.counts.depart(self.address)
+            self._house.counts.depart(self.number)
 
     # -- up to the association -----------------------------------------------------------------------------------
 

@@ -27,6 +27,10 @@ Take = Callable[[socket.socket, str, int, int], None]
 number, which grows and becomes its association's id. OSError or RuntimeError: it cannot; the connection is closed."""
 
 
+GiveWay = Callable[[int], None]
+"""Cuts the connection of this number, if it is still half open."""
+
+
 class Listening:
     """The gateway's ears. ``beat`` is called whenever the loop goes round."""
 
@@ -34,6 +38,7 @@ class Listening:
         self,
         listeners: Sequence[Listener],
         take: Take,
+        give_way: GiveWay,
         *,
         census: Census,
         log: Log,
@@ -41,6 +46,7 @@ class Listening:
     ) -> None:
         self._listeners = tuple(listeners)
         self._take = take
+        self._give_way = give_way
         self._census = census
         self._beat = beat
         self._log = log
@@ -135,16 +141,21 @@ class Listening:
             self._turn_away(bound)
             return
         host = str(address[0])
-        if not self._census.arrive(host):
-            self._log.warning("connection_refused", address=host, why="too many half-open connections")
+        number = next(self._numbers)
+        entry = self._census.arrive(host, number)
+        if not entry.admitted:
+            self._log.warning("connection_refused", address=host, why="too many half-open connections of this address")
             connection.close()
             return
+        if entry.instead_of is not None:
+            self._log.warning("connection_cut", number=entry.instead_of, why="too many half-open connections")
+            self._give_way(entry.instead_of)
         try:
-            self._take(connection, host, listener, next(self._numbers))
+            self._take(connection, host, listener, number)
         except (OSError, RuntimeError) as error:
             self._log.error("accept_failed", error=str(error) or type(error).__name__)
             connection.close()
-            self._census.depart(host)
+            self._census.depart(number)
 
     def _turn_away(self, bound: socket.socket) -> None:
         """No descriptor is left: take the connection with the spare one and close it, lest the loop spin."""

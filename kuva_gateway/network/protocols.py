@@ -56,7 +56,7 @@ class Services(Protocol):
 class Counts(Protocol):
     """Who counts the connections of all processes together; see :class:`~kuva_gateway.network.census.Census`."""
 
-    def depart(self, address: str) -> None:
+    def depart(self, number: int) -> None:
         """A half-open connection became an association, or went away."""
 
     def join(self, peer: str, limit: int) -> Room:

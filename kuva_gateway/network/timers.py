@@ -31,7 +31,7 @@ class Limits:
     """Counts of connections, and sizes in bytes, beyond which a peer is turned away or cut off."""
 
     associations: int = 200
-    half_open: int = 64
+    half_open: int = 256
     half_open_per_address: int = 16
     contexts: int = 128
     pdu_length: int = 262_144

@@ -58,6 +58,7 @@ class Crew:
         self._listening = Listening(
             listeners(configuration, passed),
             self._hand_over,
+            self._give_way,
             census=self.census,
             log=log.limited(log.get_logger("network")),
             beat=partial(hooks.beat, ACCEPTING),
@@ -198,6 +199,10 @@ class Crew:
             if ready[0].take(connection, address, listener, number):
                 connection.close()
                 return
+
+    def _give_way(self, number: int) -> None:
+        """Cut a half-open connection, whichever process has it."""
+        any(member.give_way(number) for member in self._members)
 
     # -- watching -----------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class Member:
         self._channel: Channel | None = None
         self._handover: socket.socket | None = None
         self._open: set[int] = set()  # the numbers of connections that were handed over and have not ended
-        self._half_open: Counter[str] = Counter()
+        self._half_open: set[int] = set()  # of these, the numbers of those that are not associations yet
         self._joined: Counter[str] = Counter()
         self._counts = SharedMemory()  # of every incarnation
         self.ready = False
@@ -94,14 +94,22 @@ class Member:
             if not self.ready or self._handover is None:
                 return False
             self._open.add(number)
-            self._half_open[address] += 1
+            self._half_open.add(number)
             try:
                 hand_over(self._handover, connection, address, listener, number)
             except OSError:
                 self._open.discard(number)
-                self._half_open[address] -= 1
+                self._half_open.discard(number)
                 self.ready = False
                 return False
+        return True
+
+    def give_way(self, number: int) -> bool:
+        """Let the process cut a half-open connection, if it has it."""
+        with self._lock:
+            if number not in self._half_open:
+                return False
+        self._tell("give_way", number)
         return True
 
     def ask(self, name: str, *arguments: object, otherwise: bool) -> bool:
@@ -223,8 +231,8 @@ class Member:
             was_ready, self.ready = self.ready or bool(self._open), False
             self._handover = self._channel = None
             lost = len(self._open)
-            for address in self._half_open.elements():
-                self._crew.census.depart(address)
+            for number in self._half_open:
+                self._crew.census.depart(number)
             for peer in self._joined.elements():
                 self._crew.census.leave(peer)
                 self._crew.lost.ended(peer, "lost")
@@ -274,11 +282,11 @@ class Member:
     def _wait_indexed(self, timestamp: float, seconds: float) -> bool:
         return self._crew.hooks.wait_indexed(datetime.fromtimestamp(timestamp, UTC), seconds)
 
-    def _on_depart(self, address: str) -> None:
+    def _on_depart(self, number: int) -> None:
         with self._lock:
-            if self._half_open[address] > 0:
-                self._half_open[address] -= 1
-                self._crew.census.depart(address)
+            if number in self._half_open:
+                self._half_open.discard(number)
+                self._crew.census.depart(number)
 
     def _on_join(self, peer: str, limit: int) -> str:
         with self._lock:

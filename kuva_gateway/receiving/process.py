@@ -49,9 +49,9 @@ class DaemonCounts:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    def depart(self, address: str) -> None:
+    def depart(self, number: int) -> None:
         """A half-open connection became an association, or went away."""
-        _mention(self._channel, "depart", address)
+        _mention(self._channel, "depart", number)
 
     def join(self, peer: str, limit: int) -> Room:
         """Count an association of ``peer``, unless it has ``limit`` of them or the house is full."""
@@ -81,6 +81,7 @@ class Process:
                 "prepare": self._prepare,
                 "take_on": self._take_on,
                 "drain": self._drain,
+                "give_way": self._give_way,
             },
             apart=frozenset({"prepare", "drain"}),
         )
@@ -128,11 +129,14 @@ class Process:
             except (OSError, RuntimeError) as error:
                 self._log.error("accept_failed", error=str(error) or type(error).__name__)
                 connection.close()
-                _mention(self._channel, "depart", address)
+                _mention(self._channel, "depart", number)
                 _mention(self._channel, "ended", number)
 
     def _in_flight(self, study_uid: str) -> bool:
         return self._serving.in_flight(study_uid)
+
+    def _give_way(self, number: int) -> None:
+        self._connections.give_way(number)
 
     def _keep_out(self, sop_instances: frozenset[str]) -> None:
         self._serving.keep_out(sop_instances)

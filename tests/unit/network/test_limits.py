@@ -9,8 +9,6 @@ import sys
 import threading
 from contextlib import ExitStack
 
-import pytest
-
 from kuva_gateway.network import Limits, Response, Timers, connect
 from tests.support import dcmtk, dcmtk_environment, skip_or_fail, wait_until
 from tests.unit.network.peers import (
@@ -55,8 +53,8 @@ def test_beyond_the_total_there_is_congestion():
         assert [answer(peer, f"AE{number}") for number, peer in enumerate(peers)] == [(2,), (2,), CONGESTION]
 
 
-@pytest.mark.parametrize("limits", [Limits(half_open=3), Limits(half_open_per_address=3)])
-def test_half_open_connections_are_few_and_do_not_count_as_associations(limits):
+def test_half_open_connections_of_an_address_are_few_and_do_not_count_as_associations():
+    limits = Limits(half_open_per_address=3)
     with listening(limits=limits, timers=Timers(associate=30, closing=0.2)) as acceptor, ExitStack() as stack:
         port = acceptor.ports[0]
         established = stack.enter_context(RawPeer(port)).associate()
@@ -69,6 +67,26 @@ def test_half_open_connections_are_few_and_do_not_count_as_associations(limits):
         silent.pop().socket.close()
         wait_until(lambda: acceptor.census._half_open.total() == 2)
         stack.enter_context(RawPeer(port)).associate()
+
+
+def test_who_comes_takes_the_place_of_the_connection_that_has_said_nothing_for_longest():
+    with (
+        listening(limits=Limits(half_open=3), timers=Timers(associate=30, closing=0.2)) as acceptor,
+        ExitStack() as all_,
+    ):
+        port = acceptor.ports[0]
+        established = all_.enter_context(RawPeer(port)).associate()
+        wait_until(lambda: acceptor.census._half_open.total() == 0)
+        silent = [all_.enter_context(RawPeer(port)) for _ in range(3)]
+        wait_until(lambda: acceptor.census._half_open.total() == 3)
+        for oldest in silent:
+            all_.enter_context(RawPeer(port)).associate()
+            wait_until(lambda: acceptor.census._half_open.total() == 2)
+            assert oldest.pdu() == (0, b"")
+            all_.enter_context(RawPeer(port))
+            wait_until(lambda: acceptor.census._half_open.total() == 3)
+        established.send(ECHO)
+        assert established.response().status == 0
 
 
 def test_fifty_idle_associations_cost_a_sender_nothing_and_hold_no_buffers(tmp_path):

@@ -104,6 +104,19 @@ def test_half_open_connections_count_together(tmp_path: Path):
         assert send(found, 1) == 0
 
 
+def test_who_comes_takes_the_place_of_a_silent_connection_of_any_process(tmp_path: Path):
+    with crew(tmp_path, limits={"half_open": 4}) as (found, _), contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(RawPeer(found.ports[0])) for _ in range(4)]
+        wait_until(lambda: found.census._half_open.total() == 4)
+        assert sorted(member.load for member in found._members) == [2, 2]
+        for number, oldest in enumerate(silent):
+            assert send(found, number) == 0
+            assert oldest.read(1) == b""
+            stack.enter_context(RawPeer(found.ports[0]))
+            wait_until(lambda: found.census._half_open.total() == 4)
+        wait_until(lambda: sum(member.load for member in found._members) == 4)
+
+
 def test_a_process_that_is_killed_is_replaced_and_its_places_are_free(tmp_path: Path):
     with crew(tmp_path) as (found, told), contextlib.ExitStack() as stack:
         associations = [associate(found) for _ in range(3)]
