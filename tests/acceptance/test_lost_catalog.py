@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.gateway import Gateway
 from tests.stand_in import StandIn
-from tests.studies import make_study
+from tests.studies import Study, make_study
 from tests.support import dcmtk_environment, free_port, wait_until
 
 BY = ("--by", "anna", "--reason", "seen on paper")
@@ -35,7 +35,12 @@ def test_a_killed_gateway_without_its_catalog_knows_again_what_was_sent_decided_
                 gateway.wait_state(study.uid, "archived")
             gateway.wait_state(held.uid, "held")
             outbox = gateway.state / "journal" / "00000001.journal"
-            wait_until(lambda: outbox.read_bytes().count(b'"state":"archived"') >= 2, what="the journal's last word")
+
+            def has_the_last_word(study: Study) -> bool:
+                lines = [line for line in outbox.read_text("utf-8").splitlines() if study.uid in line]
+                return any('"state":"archived"' in line for line in lines)
+
+            wait_until(lambda: all(map(has_the_last_word, (archived, released))), what="the journal's last word")
             before = {one.uid: gateway.study(one.uid) for one in (archived, released, rejected)}
             paths = load.write(tmp_path / "load")
             with subprocess.Popen(gateway.storescu_command(paths), env=dcmtk_environment()) as modality:
