@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from kill_senders import Record, Senders
 
 DURING_START = 0.12  # the share of kills that hit the start
 LOAD_AT_MOST = 1.2  # seconds of load before a kill
+BREATH = 0.1  # seconds for an answer to come to its sender
 LIFE = 10.0  # seconds in which a gateway that listens acknowledges or delivers something
 BACKLOG_HIGH = 1500  # acknowledged and not delivered; above it the senders rest for a few kills
 REST_FOR, SEND_FOR = 6, 12  # kills
@@ -64,6 +66,8 @@ class Campaign:
     restart_seconds: list[float] = field(default_factory=list)
     starts_ns: list[int] = field(default_factory=list)
     kills_at: list[float] = field(default_factory=list)
+    dying: list[tuple[float, float]] = field(default_factory=list)
+    """From the blow to the end of every process."""
     seconds: float = 0.0
     found: Findings = field(default_factory=Findings)
 
@@ -71,7 +75,7 @@ class Campaign:
     def summary(self) -> dict[str, object]:
         """The figures, as one flat object."""
         figures = asdict(self)
-        for name in ("starts_ns", "kills_at", "restart_seconds", "found"):
+        for name in ("starts_ns", "kills_at", "dying", "restart_seconds", "found"):
             del figures[name]
         restarts = sorted(self.restart_seconds) or [0.0]
         figures["restart_seconds_median"] = round(statistics.median(restarts), 2)
@@ -91,6 +95,19 @@ class Campaign:
             f"restart {figures['restart_seconds_median']} s (longest {figures['restart_seconds_longest']} s), "
             f"{self.seconds:.0f} s in all, seed {self.seed}"
         )
+
+
+def unexplained(refusals: Sequence[tuple[float, str]], dying: Sequence[tuple[float, float]]) -> list[str]:
+    """Refusals that a kill does not explain.
+
+    A receiving process that outlives the daemon by a moment cannot tell it of an image any more: the sender hears 0110,
+    send again, instead of nothing.
+    """
+    return [
+        said
+        for at, said in refusals
+        if not (said.startswith("0110") and any(began <= at <= ended + BREATH for began, ended in dying))
+    ]
 
 
 class Run:
@@ -196,8 +213,10 @@ class Run:
             wait(alive, "the first image after a start", timeout=LIFE)
 
     def _note_kill(self, victim: str, gateway: Gateway) -> None:
+        began = time.time()
         killed = gateway.kill(victim, self._chance)
         self._campaign.kills_at.append(time.time())
+        self._campaign.dying.append((began, time.time()))
         self._campaign.kills += 1
         self._campaign.killed_children += killed == "child"
 
@@ -225,7 +244,7 @@ class Run:
         campaign.attempts = len(record.attempts)
         campaign.cut_off = sum(attempt.answered_ns is None for attempt in record.attempts)
         campaign.associations = record.associations
-        for refusal in record.refusals[:5]:
+        for refusal in unexplained(record.refusals, campaign.dying)[:5]:
             campaign.found.say(f"an image was refused: {refusal}")
         check_kept(gateway, record, campaign.found)
         check_receipts(gateway, record, campaign.starts_ns, campaign.found)

@@ -37,7 +37,8 @@ class Record:
     digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every data set that was ever begun, by SOP Instance UID."""
     attempts: list[Attempt] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    refusals: list[tuple[float, str]] = field(default_factory=list)
+    """When (seconds since 1970) and what was answered instead of success: the status and its comment."""
     associations: int = 0
     acknowledged: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -135,7 +136,7 @@ class Senders:
                 attempt = self.record.begin(image, peer, association)
                 answer = modality.store(image.uid, image.data)
                 if answer.status != SUCCESS:
-                    self.record.refusals.append(f"{answer.status:04X} {answer.comment}")
+                    self.record.refusals.append((time.time(), f"{answer.status:04X} {answer.comment}"))
                     self._rest(0.1)
                     break
                 self.record.answered(attempt)

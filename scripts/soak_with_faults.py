@@ -162,7 +162,7 @@ def _endure(
         before=before,
         samples=samples,
         after=after,
-        refused=Counter(line[:4] for line in record.refusals),
+        refused=Counter(line[:4] for _, line in record.refusals),
         found=found,
     )
 

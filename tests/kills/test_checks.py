@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.kills.test_kills import gateway_process, kill_checks, kill_senders
+from tests.studies import load_script
 from tests.support import wait_until
 
 Break = Callable[[Any], None]
@@ -152,3 +153,12 @@ def test_only_what_a_kill_cut_off_from_its_answer_may_be_delivered_twice(
     assert found.delivered_twice == twice
     assert bool(found.wrong) is bool(said)
     assert any(said in sentence for sentence in found.wrong) or not said
+
+
+def test_a_refusal_is_explained_by_a_kill_of_that_moment_alone() -> None:
+    kill_runs = load_script("kill_runs")
+    dying = [(10.0, 10.3), (20.0, 20.1)]
+    fault = "0110 a fault of the gateway: send again later"
+    assert kill_runs.unexplained([(10.1, fault), (20.05, fault)], dying) == []
+    assert kill_runs.unexplained([(9.9, fault), (15.0, fault), (20.5, fault)], dying) == [fault] * 3
+    assert kill_runs.unexplained([(10.1, "A700 full")], dying) == ["A700 full"]
