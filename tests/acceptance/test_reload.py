@@ -244,9 +244,9 @@ def test_destinations_come_change_and_go(site: Site) -> None:
     site.gateway.send(other)
     site.gateway.wait_state(other.uid, "held")
     site.gateway.quick("studies", "release", other.uid, "--by", "a", "--reason", "b")
-    assert site.gateway.json("queue", "list", "--state", "queued") + site.gateway.json(
-        "queue", "list", "--state", "deferred"
-    )
+    # It is tried again and again: in which state it is at this moment, nobody can say.
+    (entry,) = [one for one in site.gateway.json("queue", "list") if one["study_instance_uid"] == other.uid]
+    assert entry["state"] in ("queued", "deferred", "sending")
     assert site.reload().status == 0
 
     def leads_nowhere() -> bool:
