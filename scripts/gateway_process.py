@@ -261,6 +261,18 @@ class Gateway:
         """Acknowledged images that are not in the catalog yet."""
         return sum(1 for _ in (self.spool / "arrived").iterdir())
 
+    def wait_settled(self, timeout: float) -> None:
+        """Wait until everything is catalogued and every study archived; GaveUpError after ``timeout`` seconds."""
+
+        def settled() -> bool:
+            if self.pending():
+                return False
+            with self.catalog() as catalog:
+                left = catalog.execute("SELECT COUNT(*) FROM studies WHERE state <> 'archived'").fetchone()[0]
+            return not left
+
+        wait(settled, "every study to be archived", timeout=timeout, pause=0.5)
+
     def __enter__(self) -> Gateway:
         return self
 

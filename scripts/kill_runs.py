@@ -223,17 +223,9 @@ class Run:
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _settle(self, gateway: Gateway) -> None:
-        """Wait until everything is catalogued and every study archived."""
-
-        def settled() -> bool:
-            if gateway.pending():
-                return False
-            with gateway.catalog() as catalog:
-                left = catalog.execute("SELECT COUNT(*) FROM studies WHERE state <> 'archived'").fetchone()[0]
-            return not left
-
+        """Wait until everything is catalogued and every study archived, or tell what is not."""
         try:
-            wait(settled, "every study to be archived", timeout=SETTLE, pause=0.5)
+            gateway.wait_settled(SETTLE)
         except GaveUpError as error:
             with gateway.catalog() as catalog:
                 states = catalog.execute("SELECT state, COUNT(*) FROM studies GROUP BY state").fetchall()

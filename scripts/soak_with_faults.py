@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway_process import Gateway, GaveUpError, wait
+from gateway_process import Gateway, GaveUpError
 from kill_checks import Findings, check_delivered, check_kept
 from kill_senders import Record, Senders
 from soak import DESCRIPTOR_SLACK, MEMORY_SLACK, THREAD_SLACK, Sample, level, look, slope
@@ -118,7 +118,7 @@ def _endure(
     gateway.start()
     record = Record()
     top = _top_rate(gateway, record, seed, measure)
-    _settle(gateway)
+    gateway.wait_settled(SETTLE)
     time.sleep(3)
     before = look(gateway, 0.0, record.acknowledged)
     pause = SENDERS / top  # as long again as an image takes at full speed
@@ -145,7 +145,7 @@ def _endure(
     lasted = time.monotonic() - began
     if not finished or senders.failures:
         raise GaveUpError(f"the senders did not come to their end: {senders.failures or 'no answer'}")
-    _settle(gateway)
+    gateway.wait_settled(SETTLE)
     time.sleep(35)
     after = look(gateway, lasted, record.acknowledged)
     found = Findings()
@@ -184,17 +184,6 @@ def _hold_back(senders: Senders, record: Record, faults: Faults) -> None:
         senders.going.clear()
     elif backlog < BACKLOG // 2:
         senders.going.set()
-
-
-def _settle(gateway: Gateway) -> None:
-    def settled() -> bool:
-        if gateway.pending():
-            return False
-        with gateway.catalog() as catalog:
-            left = catalog.execute("SELECT COUNT(*) FROM studies WHERE state <> 'archived'").fetchone()[0]
-        return not left
-
-    wait(settled, "every study to be archived", timeout=SETTLE, pause=0.5)
 
 
 def plot(endured: Endured, path: Path) -> None:

@@ -40,9 +40,8 @@ class Item(NamedTuple):
     note: Note | None = None
 
 
-_SET_BACK = (
-    60_000_000  # microseconds by which an arrival before is never later than this one, but by a clock that was set
-)
+# Microseconds by which an arrival before is never later than this one, but by a clock that was set.
+_SET_BACK = 60_000_000
 _INSTANCE = (
     "id",
     "digest",
